@@ -1,0 +1,2 @@
+//! Builds init.
+fn main() {}
