@@ -40,10 +40,15 @@ pub enum Make {
 
 /// Opens `path` with `O_PATH`, and creates it first if it is missing.
 pub fn open_or_create(root: i32, path: Text<'_>, make: Make) -> Done<Fd> {
+    open_or_make(root, path, make).map(|(fd, _)| fd)
+}
+
+/// As [`open_or_create`], and says whether it was there before.
+pub fn open_or_make(root: i32, path: Text<'_>, make: Make) -> Done<(Fd, bool)> {
     let text = path.as_cstr().ok_or(EINVAL).at(Step::Plan)?;
     match open(root, text, O_PATH) {
-        Err(ENOENT) => create(root, path.as_bytes(), make),
-        result => result.at(Step::Target),
+        Err(ENOENT) => create(root, path.as_bytes(), make).map(|fd| (fd, false)),
+        result => result.at(Step::Target).map(|fd| (fd, true)),
     }
 }
 

@@ -136,6 +136,8 @@ impl Init {
             Op::BecomeRoot {} => process::become_root(),
             Op::Clone { flags } => self.continue_in_clone(flags),
             Op::NewSession {} => sys::process::new_session().at(Step::Whole),
+            Op::LoopbackUp {} => sys::loopback_up().at(Step::Whole),
+            Op::StdioOwner { uid } => process::own_stdio(uid),
             Op::RaiseFileLimit {} => process::raise_file_limit(),
             Op::Propagation { .. }
             | Op::TakeTree { .. }

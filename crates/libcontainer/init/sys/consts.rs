@@ -92,3 +92,13 @@ pub const PR_CAP_AMBIENT: usize = 47;
 pub const PR_CAP_AMBIENT_RAISE: usize = 2;
 pub const PR_CAP_AMBIENT_CLEAR_ALL: usize = 4;
 pub const RLIMIT_NOFILE: u32 = 7;
+
+pub const AF_UNIX: usize = 1;
+pub const SOCK_DGRAM_CLOEXEC: usize = 0o2000002;
+pub const SIOCSIFFLAGS: usize = 0x8914;
+pub const IFF_UP: u16 = 1;
+pub const IFF_RUNNING: u16 = 0x40;
+pub const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+pub const S_IFCHR: u32 = 0o020000;
+pub const EROFS: Errno = Errno(30);
+pub const EXDEV: Errno = Errno(18);
