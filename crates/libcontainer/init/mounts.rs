@@ -86,7 +86,8 @@ fn make_fs(fstype: &CStr, source: Text<'_>, options: TextList<'_>, mode: Option<
         for shift in [9, 6, 3, 0] {
             digits.append(&[b'0' + (mode >> shift & 7) as u8]).at(Step::FsOption)?;
         }
-        mount::set_option(fs.raw(), c"mode", Some(digits.as_cstr())).map_err(|e| explain(Step::FsOption, e, u32::MAX))?;
+        mount::set_option(fs.raw(), c"mode", Some(digits.as_cstr()))
+            .map_err(|e| explain(Step::FsOption, e, u32::MAX))?;
     }
     for (index, option) in options.iter().enumerate() {
         let option = option.as_bytes();

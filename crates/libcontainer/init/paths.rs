@@ -194,9 +194,8 @@ impl Buffer {
     /// Adds bytes as they are.
     pub fn append(&mut self, bytes: &[u8]) -> Sys<()> {
         let end = self.len.checked_add(bytes.len()).filter(|e| *e < PATH_MAX).ok_or(ENAMETOOLONG)?;
-        let (to, nul) = self.bytes.get_mut(self.len..=end).and_then(|b| b.split_at_mut_checked(bytes.len())).ok_or(
-            ENAMETOOLONG,
-        )?;
+        let (to, nul) =
+            self.bytes.get_mut(self.len..=end).and_then(|b| b.split_at_mut_checked(bytes.len())).ok_or(ENAMETOOLONG)?;
         for (to, from) in to.iter_mut().zip(bytes) {
             *to = *from;
         }

@@ -95,7 +95,9 @@ fn read_home(file: &Fd, uid: u32, home: &mut Buffer) -> Sys<()> {
                 }
                 (b':', _) => field += 1,
                 (digit @ b'0'..=b'9', 2) => {
-                    id = id.and_then(|id| id.unwrap_or(0).checked_mul(10)?.checked_add(u32::from(digit - b'0'))).map(Some);
+                    id = id
+                        .and_then(|id| id.unwrap_or(0).checked_mul(10)?.checked_add(u32::from(digit - b'0')))
+                        .map(Some);
                 }
                 (_, 2) => id = None,
                 (byte, 5) if id == Some(Some(uid)) => home.append(&[byte])?,
@@ -163,9 +165,7 @@ fn elf_interpreter(file: &[u8]) -> Option<&[u8]> {
     }
     let half = |at: usize| Some(u16::from_ne_bytes(file.get(at..at.checked_add(2)?)?.try_into().ok()?) as usize);
     let word = |at: usize| Some(u32::from_ne_bytes(file.get(at..at.checked_add(4)?)?.try_into().ok()?));
-    let long = |at: usize| {
-        usize::try_from(u64::from_ne_bytes(file.get(at..at.checked_add(8)?)?.try_into().ok()?)).ok()
-    };
+    let long = |at: usize| usize::try_from(u64::from_ne_bytes(file.get(at..at.checked_add(8)?)?.try_into().ok()?)).ok();
     // e_phoff, e_phentsize, e_phnum; then p_type, p_offset, p_filesz of each.
     let (table, size, count) = (long(32)?, half(54)?, half(56)?);
     for index in 0..count {

@@ -6,11 +6,11 @@
 #[cfg(target_arch = "x86_64")]
 #[path = "x86_64.rs"]
 mod arch;
-#[cfg(target_arch = "x86_64")]
-mod start_x86_64;
 pub mod consts;
 pub mod mount;
 pub mod process;
+#[cfg(target_arch = "x86_64")]
+mod start_x86_64;
 
 use core::ffi::CStr;
 use core::mem::{MaybeUninit, size_of};
@@ -265,13 +265,7 @@ pub fn stat_fd(fd: i32) -> Sys<Stat> {
     unsafe { call(nr::STATX, args) }?;
     // SAFETY: zeroed, then written; every bit pattern of its fields is valid.
     let raw = unsafe { raw.assume_init() };
-    Ok(Stat {
-        mode: u32::from(raw.mode),
-        major: raw.rdev_major,
-        minor: raw.rdev_minor,
-        uid: raw.uid,
-        gid: raw.gid,
-    })
+    Ok(Stat { mode: u32::from(raw.mode), major: raw.rdev_major, minor: raw.rdev_minor, uid: raw.uid, gid: raw.gid })
 }
 
 /// The magic number of the file system that a descriptor lies on. fstatfs(2).
