@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use crate::message::Step;
 use crate::op::{MountFlags, Op};
 use crate::paths::{self, Make};
-use crate::report::{At, Detail, Done, Fail};
+use crate::report::{self, At, Done, Fail};
 use crate::run::Init;
 use crate::sys::consts::*;
 use crate::sys::{self, Fd, mount};
@@ -109,15 +109,15 @@ fn make_fs(fstype: &CStr, source: Text<'_>, options: TextList<'_>, mode: Option<
 }
 
 /// The first line of the file system context's log, without its "e " (fsopen(2): errors, warnings, information).
-fn last_complaint(fs: &Fd) -> Detail {
+fn last_complaint(fs: &Fd) -> &'static [u8] {
     let mut line = [0u8; 200];
     match sys::read(fs.raw(), &mut line) {
         Ok(count) => {
             let line = line.get(..count).unwrap_or_default();
-            Detail::of(line.strip_prefix(b"e ").unwrap_or(line).trim_ascii_end())
+            report::keep(line.strip_prefix(b"e ").unwrap_or(line).trim_ascii_end())
         }
         // Most file systems say nothing.
-        Err(_) => Detail::default(),
+        Err(_) => &[],
     }
 }
 

@@ -50,7 +50,7 @@ pub fn run(base: i32) -> ! {
         Err(fail) => {
             init.send_stamps();
             // Nobody may be listening any more, and there is no one else to tell.
-            let _ = init.channel.send(Kind::Failed, init.index, Some(&fail), fail.value, fail.detail.as_bytes());
+            let _ = init.channel.send(Kind::Failed, init.index, Some(&fail), fail.value, fail.detail);
             sys::exit(1)
         }
     }
