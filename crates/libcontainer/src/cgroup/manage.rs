@@ -69,8 +69,7 @@ impl Cgroup {
 
     /// Whether [`Cgroup::create`] made this directory itself.
     pub(super) fn made(&self, dir: &CgroupDir) -> bool {
-        let path = dir.host();
-        self.made.iter().any(|made| *made == path)
+        self.made.contains(&dir.host())
     }
 
     fn make(&mut self) -> Result<()> {
