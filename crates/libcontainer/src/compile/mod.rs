@@ -1,1 +1,3 @@
-//! To come.
+//! Config + HostFacts → Plan.
+
+pub mod mount_options;

@@ -255,6 +255,7 @@ mod tests {
             options: options.list(),
             flags,
             keep: Slot::NONE,
+            inherit_mode: 0,
         };
         plan.push(&Field::labelled("mounts[1]", "/dev"), mount);
         plan.push(&Field::new("process"), Op::AwaitStart { go, err });
