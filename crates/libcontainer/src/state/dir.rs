@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
@@ -38,13 +38,13 @@ impl StateDir {
         let path = root.join(id);
         let failed = |what: &'static str| move |e| Error::system(what, e).path(root.join(id));
         let mode = Mode::S_IRWXU;
-        match mkdirat(nix::fcntl::AT_FDCWD, &path, mode) {
+        match mkdirat(AT_FDCWD, &path, mode) {
             Ok(()) => {}
             Err(Errno::ENOENT) => {
                 make_root(root)?;
-                mkdirat(nix::fcntl::AT_FDCWD, &path, mode).map_err(|e| taken(e, id, &path))?;
+                mkdirat(AT_FDCWD, &path, mode).map_err(|e| taken(e, &path))?;
             }
-            Err(e) => return Err(taken(e, id, &path)),
+            Err(e) => return Err(taken(e, &path)),
         }
         let fd = open_dir(&path).map_err(failed("open the state directory"))?;
         let dir = StateDir { fd, root: root.to_owned(), path };
@@ -190,7 +190,7 @@ impl StateDir {
                 Err(e) => return Err(Error::system("remove", e).path(self.path.join(name))),
             }
         }
-        match unlinkat(nix::fcntl::AT_FDCWD, &self.path, UnlinkatFlags::RemoveDir) {
+        match unlinkat(AT_FDCWD, &self.path, UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(e) => Err(self.error("remove the state directory", e)),
         }
@@ -206,8 +206,7 @@ pub(crate) fn not_found() -> Error {
     Error::new(ErrorKind::NotFound, "container does not exist")
 }
 
-fn taken(errno: Errno, id: &str, path: &Path) -> Error {
-    let _ = id;
+fn taken(errno: Errno, path: &Path) -> Error {
     match errno {
         Errno::EEXIST => Error::new(ErrorKind::AlreadyExists, "container with given ID already exists"),
         errno => Error::system("create the state directory", errno).path(path),

@@ -124,6 +124,7 @@ impl Record {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::cgroup::Version;
 
     pub(crate) fn example(id: &str) -> Record {
         Record {
@@ -139,7 +140,7 @@ pub(crate) mod tests {
             annotations: [("org.example/key".to_owned(), "value".to_owned())].into(),
             owner: 0,
             own_pid_namespace: true,
-            cgroup: CgroupPlan::default(),
+            cgroup: CgroupPlan { version: Version::V2, dirs: Vec::new() },
             hooks: HookRecords {
                 poststart: vec![HookRecord { path: "/bin/true".into(), ..HookRecord::default() }],
                 poststop: Vec::new(),
