@@ -36,8 +36,7 @@ fn build(source: &Path, output: &Path, target: &str) {
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
         rustc.arg("-C").arg(format!("linker={}", linker.to_string_lossy()));
     }
-    // The plan's files hold what the library needs besides.
-    rustc.args(["-A", "dead_code"]).arg("-o").arg(output).arg(source);
+    rustc.arg("-o").arg(output).arg(source);
     // Flags meant for the workspace do not reach init through the compiler's own environment.
     rustc.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("LLVM_PROFILE_FILE");
     match rustc.status() {

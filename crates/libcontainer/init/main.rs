@@ -15,10 +15,12 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 #[path = "../src/plan/message.rs"]
+#[allow(dead_code, reason = "the library uses the rest")]
 mod message;
 mod mounts;
 mod nodes;
 #[path = "../src/plan/op.rs"]
+#[allow(dead_code, reason = "the library uses the rest")]
 mod op;
 mod paths;
 mod process;
@@ -27,6 +29,7 @@ mod report;
 mod run;
 mod sys;
 #[path = "../src/plan/wire.rs"]
+#[allow(dead_code, reason = "the library uses the rest")]
 mod wire;
 
 use core::ffi::CStr;

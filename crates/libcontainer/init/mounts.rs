@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use crate::message::Step;
 use crate::op::{MountFlags, Op};
 use crate::paths::{self, Make};
-use crate::report::{At, Detail, Done, Fail};
+use crate::report::{self, At, Done, Fail};
 use crate::run::Init;
 use crate::sys::consts::*;
 use crate::sys::{self, Fd, mount};
@@ -23,12 +23,13 @@ pub fn execute(init: &mut Init, op: Op<'_>) -> Done {
             init.fill(tree, fd)
         }
         Op::OpenRoot { root, host } => open_root(init, root, cstr(host)?),
-        Op::MountFs { dest, fstype, source, options, flags, keep } => {
-            let fs = make_fs(cstr(fstype)?, source, options)?;
+        Op::MountFs { dest, fstype, source, options, flags, keep, inherit_mode } => {
+            let (target, existed) = open_fs_target(init.root, dest, fstype)?;
+            let mode = if inherit_mode != 0 && existed { Some(target.raw()) } else { None };
+            let fs = make_fs(cstr(fstype)?, source, options, mode)?;
             let fd = mount::make_mount(fs.raw(), flags.set).at(Step::FsMount)?;
             // fsmount has taken `set`; the rest needs a call of its own.
             set_flags(fd.raw(), &MountFlags { set: 0, ..flags })?;
-            let target = open_fs_target(init.root, dest, fstype)?;
             mount::attach(fd.raw(), target.raw()).at(Step::Attach)?;
             init.fill(keep, fd)
         }
@@ -37,6 +38,7 @@ pub fn execute(init: &mut Init, op: Op<'_>) -> Done {
             let directory = sys::stat_fd(tree.raw()).at(Step::Verify)?.kind() == S_IFDIR;
             let make = if directory { Make::Directory } else { Make::File };
             let target = paths::open_or_create(init.root, dest, make)?;
+            refuse_procfs(&target, dest)?;
             set_flags(tree.raw(), &flags)?;
             mount::attach(tree.raw(), target.raw()).at(Step::Attach)
         }
@@ -65,7 +67,8 @@ fn open_root(init: &mut Init, slot: Slot, host: &CStr) -> Done {
 }
 
 /// An unattached file system of this type, with these options. What the kernel says of a bad one goes into the error.
-fn make_fs(fstype: &CStr, source: Text<'_>, options: TextList<'_>) -> Done<Fd> {
+/// `mode` names the directory whose permission bits the new root gets.
+fn make_fs(fstype: &CStr, source: Text<'_>, options: TextList<'_>, mode: Option<i32>) -> Done<Fd> {
     let fs = mount::open_fs(fstype).at(Step::FsOpen)?;
     let explain = |step, errno, value| {
         let mut fail = Fail::new(step, errno);
@@ -76,6 +79,15 @@ fn make_fs(fstype: &CStr, source: Text<'_>, options: TextList<'_>) -> Done<Fd> {
     if !source.is_empty() {
         let source = cstr(source)?;
         mount::set_option(fs.raw(), c"source", Some(source)).map_err(|e| explain(Step::FsOption, e, u32::MAX))?;
+    }
+    if let Some(like) = mode {
+        let mut digits = paths::Buffer::new();
+        let mode = sys::stat_fd(like).at(Step::Verify)?.mode;
+        for shift in [9, 6, 3, 0] {
+            digits.append(&[b'0' + (mode >> shift & 7) as u8]).at(Step::FsOption)?;
+        }
+        mount::set_option(fs.raw(), c"mode", Some(digits.as_cstr()))
+            .map_err(|e| explain(Step::FsOption, e, u32::MAX))?;
     }
     for (index, option) in options.iter().enumerate() {
         let option = option.as_bytes();
@@ -97,27 +109,41 @@ fn make_fs(fstype: &CStr, source: Text<'_>, options: TextList<'_>) -> Done<Fd> {
 }
 
 /// The first line of the file system context's log, without its "e " (fsopen(2): errors, warnings, information).
-fn last_complaint(fs: &Fd) -> Detail {
+fn last_complaint(fs: &Fd) -> &'static [u8] {
     let mut line = [0u8; 200];
     match sys::read(fs.raw(), &mut line) {
         Ok(count) => {
             let line = line.get(..count).unwrap_or_default();
-            Detail::of(line.strip_prefix(b"e ").unwrap_or(line).trim_ascii_end())
+            report::keep(line.strip_prefix(b"e ").unwrap_or(line).trim_ascii_end())
         }
         // Most file systems say nothing.
-        Err(_) => Detail::default(),
+        Err(_) => &[],
     }
 }
 
+/// The target of a file system, and whether it was there before.
+///
 /// proc and sysfs are mounted on ordinary directories only: a link there would lead everything that is later written
 /// to /proc, and every mask, to another place.
-fn open_fs_target(root: i32, dest: Text<'_>, fstype: Text<'_>) -> Done<Fd> {
-    let target = paths::open_or_create(root, dest, Make::Directory)?;
+fn open_fs_target(root: i32, dest: Text<'_>, fstype: Text<'_>) -> Done<(Fd, bool)> {
+    let (target, existed) = paths::open_or_make(root, dest, Make::Directory)?;
     if !matches!(fstype.as_bytes(), b"proc" | b"sysfs") {
-        return Ok(target);
+        refuse_procfs(&target, dest)?;
+        return Ok((target, existed));
     }
     drop(target);
-    paths::open_without_links(root, cstr(dest)?, O_PATH | O_DIRECTORY).at(Step::Verify)
+    let target = paths::open_without_links(root, cstr(dest)?, O_PATH | O_DIRECTORY).at(Step::Verify)?;
+    Ok((target, existed))
+}
+
+/// A link of the image may lead a mount into /proc, where it would catch what is later written there (R9). What
+/// the config itself wants below /proc, compile has held against its allow-list.
+fn refuse_procfs(target: &Fd, dest: Text<'_>) -> Done {
+    let asked = dest.as_bytes().strip_prefix(b"/proc").is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+    if !asked && sys::fs_magic(target.raw()).at(Step::Verify)? == PROC_SUPER_MAGIC {
+        return Err(ELOOP).at(Step::Verify);
+    }
+    Ok(())
 }
 
 fn set_flags(fd: i32, flags: &MountFlags<'_>) -> Done {

@@ -79,7 +79,8 @@ pub fn change_directory(init: &Init, path: Text<'_>) -> Done {
 fn open_proc(init: &mut Init, slot: Slot) -> Done {
     let fs = mount::open_fs(c"proc").at(Step::FsOpen)?;
     mount::create_fs(fs.raw()).at(Step::FsCreate)?;
-    let proc = mount::make_mount(fs.raw(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC).at(Step::FsMount)?;
+    let proc =
+        mount::make_mount(fs.raw(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC).at(Step::FsMount)?;
     init.fill(slot, proc)
 }
 

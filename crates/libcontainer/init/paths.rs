@@ -40,10 +40,15 @@ pub enum Make {
 
 /// Opens `path` with `O_PATH`, and creates it first if it is missing.
 pub fn open_or_create(root: i32, path: Text<'_>, make: Make) -> Done<Fd> {
+    open_or_make(root, path, make).map(|(fd, _)| fd)
+}
+
+/// As [`open_or_create`], and says whether it was there before.
+pub fn open_or_make(root: i32, path: Text<'_>, make: Make) -> Done<(Fd, bool)> {
     let text = path.as_cstr().ok_or(EINVAL).at(Step::Plan)?;
     match open(root, text, O_PATH) {
-        Err(ENOENT) => create(root, path.as_bytes(), make),
-        result => result.at(Step::Target),
+        Err(ENOENT) => create(root, path.as_bytes(), make).map(|fd| (fd, false)),
+        result => result.at(Step::Target).map(|fd| (fd, true)),
     }
 }
 
@@ -67,59 +72,49 @@ pub fn open_parent<'b>(root: i32, path: Text<'_>, name: &'b mut Buffer) -> Done<
 fn create(root: i32, path: &[u8], make: Make) -> Done<Fd> {
     let mut whole = Buffer::new();
     whole.set(path).at(Step::MakeTarget)?;
-    let mut links = 0;
-    loop {
-        match create_once(root, &whole, make)? {
-            Created::Opened(fd) => return Ok(fd),
-            Created::Link(next) => {
-                links += 1;
-                if links > LINKS_MAX {
-                    return Err(ELOOP).at(Step::MakeTarget);
-                }
-                whole = next;
-            }
+    for _ in 0..LINKS_MAX {
+        if let Some(fd) = create_once(root, &mut whole, make)? {
+            return Ok(fd);
         }
     }
+    Err(ELOOP).at(Step::MakeTarget)
 }
 
-enum Created {
-    Opened(Fd),
-    /// A dangling link was met: the same path with the link's text in its place.
-    Link(Buffer),
-}
-
-fn create_once(root: i32, whole: &Buffer, make: Make) -> Done<Created> {
-    let path = whole.as_bytes();
+/// `None` when a dangling link was met: `whole` then has the link's text in its place.
+fn create_once(root: i32, whole: &mut Buffer, make: Make) -> Done<Option<Fd>> {
     let mut prefix = Buffer::new();
     let mut dir = open(root, c".", O_PATH | O_DIRECTORY).at(Step::Target)?;
-    let mut rest = path;
+    let mut rest = whole.as_bytes();
     loop {
         let (component, tail) = split_first(rest);
         rest = tail;
         if component.is_empty() {
-            return Ok(Created::Opened(dir));
+            return Ok(Some(dir));
         }
-        let last = split_first(rest).0.is_empty();
+        let file = make == Make::File && split_first(rest).0.is_empty();
         let base = prefix.len;
         prefix.push(component).at(Step::MakeTarget)?;
-        let want = if last && make == Make::File { O_PATH } else { O_PATH | O_DIRECTORY };
-        dir = match open(root, prefix.as_cstr(), want) {
-            Ok(fd) => fd,
+        let want = if file { O_PATH } else { O_PATH | O_DIRECTORY };
+        let found = match open(root, prefix.as_cstr(), want) {
             Err(ENOENT) => {
                 let mut name = Buffer::new();
                 name.set(component).at(Step::MakeTarget)?;
-                match make_entry(dir.raw(), name.as_cstr(), last && make == Make::File) {
+                match make_entry(dir.raw(), name.as_cstr(), file) {
                     // Ours, or somebody else's who was quicker; or a link to nothing.
                     Ok(()) | Err(EEXIST) => {}
                     Err(errno) => return Err(errno).at(Step::MakeTarget),
                 }
-                match open(root, prefix.as_cstr(), want) {
-                    Err(ENOENT) => return follow(dir.raw(), name.as_cstr(), &prefix, base, rest).map(Created::Link),
-                    result => result.at(Step::Target)?,
+                let again = open(root, prefix.as_cstr(), want);
+                if matches!(again, Err(ENOENT)) {
+                    let next = follow(dir.raw(), name.as_cstr(), &prefix, base, rest)?;
+                    *whole = next;
+                    return Ok(None);
                 }
+                again
             }
-            Err(errno) => return Err(errno).at(Step::Target),
+            result => result,
         };
+        dir = found.at(Step::Target)?;
     }
 }
 
@@ -189,9 +184,8 @@ impl Buffer {
     /// Adds bytes as they are.
     pub fn append(&mut self, bytes: &[u8]) -> Sys<()> {
         let end = self.len.checked_add(bytes.len()).filter(|e| *e < PATH_MAX).ok_or(ENAMETOOLONG)?;
-        let (to, nul) = self.bytes.get_mut(self.len..=end).and_then(|b| b.split_at_mut_checked(bytes.len())).ok_or(
-            ENAMETOOLONG,
-        )?;
+        let (to, nul) =
+            self.bytes.get_mut(self.len..=end).and_then(|b| b.split_at_mut_checked(bytes.len())).ok_or(ENAMETOOLONG)?;
         for (to, from) in to.iter_mut().zip(bytes) {
             *to = *from;
         }

@@ -65,6 +65,27 @@ pub fn set_ids(uid: u32, gid: u32, groups: Numbers<'_>) -> Done {
     process::set_uid(uid).at(Step::Uid)
 }
 
+/// Lets the user open /dev/stdout and its like, which takes owning what is behind it. A null device stays: it may be
+/// the host's own inode. What cannot be given away still works through the descriptor.
+pub fn own_stdio(uid: u32) -> Done {
+    for fd in 0..3 {
+        let stat = match sys::stat_fd(fd) {
+            // Not even open: there is nothing to give.
+            Err(EBADF) => continue,
+            result => result.at(Step::Verify)?,
+        };
+        let null = stat.kind() == S_IFCHR && (stat.major, stat.minor) == (1, 3);
+        if null || stat.uid == uid {
+            continue;
+        }
+        match sys::chown_fd(fd, uid, u32::MAX) {
+            Ok(()) | Err(EPERM | EROFS | EINVAL) => {}
+            Err(errno) => return Err(errno).at(Step::Owner),
+        }
+    }
+    Ok(())
+}
+
 /// The three sets at once, then the ambient set, which the kernel confines to permitted and inheritable (R6).
 pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Done {
     process::set_capabilities(effective, permitted, inheritable).at(Step::CapSet)?;

@@ -5,7 +5,7 @@ use core::mem::size_of;
 
 use crate::message::{Kind, Step};
 use crate::paths::{self, Buffer};
-use crate::report::{At, Detail, Done, Fail};
+use crate::report::{self, At, Done, Fail};
 use crate::run::{Init, Never};
 use crate::sys::consts::*;
 use crate::sys::{self, Errno, Fd, Sys, process};
@@ -65,10 +65,10 @@ pub fn find_home(init: &mut Init, uid: u32) -> Done {
     let home = &mut init.program.home;
     home.set(b"HOME=").at(Step::Whole)?;
     // O_NONBLOCK: the image may have put a FIFO there.
-    if let Ok(file) = paths::open(init.root, c"etc/passwd", O_RDONLY | O_NONBLOCK) {
-        if sys::stat_fd(file.raw()).at(Step::Verify)?.kind() == S_IFREG {
-            read_home(&file, uid, home).at(Step::Open)?;
-        }
+    let passwd = paths::open(init.root, c"etc/passwd", O_RDONLY | O_NONBLOCK);
+    let regular = |file: &Fd| sys::stat_fd(file.raw()).is_ok_and(|stat| stat.kind() == S_IFREG);
+    if let Some(file) = passwd.ok().filter(regular) {
+        read_home(&file, uid, home).at(Step::Open)?;
     }
     if home.as_bytes() == b"HOME=" {
         home.append(b"/").at(Step::Whole)?;
@@ -95,7 +95,9 @@ fn read_home(file: &Fd, uid: u32, home: &mut Buffer) -> Sys<()> {
                 }
                 (b':', _) => field += 1,
                 (digit @ b'0'..=b'9', 2) => {
-                    id = id.and_then(|id| id.unwrap_or(0).checked_mul(10)?.checked_add(u32::from(digit - b'0'))).map(Some);
+                    id = id
+                        .and_then(|id| id.unwrap_or(0).checked_mul(10)?.checked_add(u32::from(digit - b'0')))
+                        .map(Some);
                 }
                 (_, 2) => id = None,
                 (byte, 5) if id == Some(Some(uid)) => home.append(&[byte])?,
@@ -140,7 +142,7 @@ pub fn execute(init: &mut Init, args: TextList<'_>, env: TextList<'_>) -> Done<N
 }
 
 /// ENOENT for a program that is there means its interpreter: the one of the `#!` line or the ELF loader.
-fn missing_interpreter(program: &CStr, errno: Errno) -> Option<Detail> {
+fn missing_interpreter(program: &CStr, errno: Errno) -> Option<&'static [u8]> {
     if errno != ENOENT {
         return None;
     }
@@ -152,7 +154,7 @@ fn missing_interpreter(program: &CStr, errno: Errno) -> Option<Detail> {
         Some(line) => line.split(|b| *b == b'\n').next()?.trim_ascii().split(|b| *b == b' ' || *b == b'\t').next()?,
         None => elf_interpreter(head)?,
     };
-    Some(Detail::of(name))
+    Some(report::keep(name))
 }
 
 /// The PT_INTERP of a 64-bit ELF file of this machine's byte order, if it lies in the first page, as it does.
@@ -163,9 +165,7 @@ fn elf_interpreter(file: &[u8]) -> Option<&[u8]> {
     }
     let half = |at: usize| Some(u16::from_ne_bytes(file.get(at..at.checked_add(2)?)?.try_into().ok()?) as usize);
     let word = |at: usize| Some(u32::from_ne_bytes(file.get(at..at.checked_add(4)?)?.try_into().ok()?));
-    let long = |at: usize| {
-        usize::try_from(u64::from_ne_bytes(file.get(at..at.checked_add(8)?)?.try_into().ok()?)).ok()
-    };
+    let long = |at: usize| usize::try_from(u64::from_ne_bytes(file.get(at..at.checked_add(8)?)?.try_into().ok()?)).ok();
     // e_phoff, e_phentsize, e_phnum; then p_type, p_offset, p_filesz of each.
     let (table, size, count) = (long(32)?, half(54)?, half(56)?);
     for index in 0..count {

@@ -12,8 +12,8 @@ pub struct Fail {
     pub errno: Errno,
     /// What the step says it is.
     pub value: u32,
-    /// Further words, cut at [`Message::DETAIL_MAX`].
-    pub detail: Detail,
+    /// Further words.
+    pub detail: &'static [u8],
 }
 
 /// What an op answers.
@@ -34,43 +34,18 @@ impl<T> At<T> for Sys<T> {
 impl Fail {
     /// A failure without further words.
     pub fn new(step: Step, errno: Errno) -> Fail {
-        Fail { step, errno, value: 0, detail: Detail::default() }
+        Fail { step, errno, value: 0, detail: &[] }
     }
 }
 
-/// A few words in a fixed buffer.
-pub struct Detail {
-    bytes: [u8; Message::DETAIL_MAX],
-    len: usize,
-}
-
-impl Default for Detail {
-    fn default() -> Self {
-        Detail { bytes: [0; Message::DETAIL_MAX], len: 0 }
+/// Keeps words for a report, cut at [`Message::DETAIL_MAX`]. Without memory for them the report goes without.
+pub fn keep(words: &[u8]) -> &'static [u8] {
+    let len = words.len().min(Message::DETAIL_MAX);
+    let Ok(memory) = sys::map(len) else { return &[] };
+    for (to, from) in memory.iter_mut().zip(words) {
+        *to = *from;
     }
-}
-
-impl Detail {
-    /// These words, as many as fit.
-    pub fn of(words: &[u8]) -> Detail {
-        let mut detail = Detail::default();
-        detail.put(words);
-        detail
-    }
-
-    /// What was kept.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-impl Sink for Detail {
-    fn put(&mut self, words: &[u8]) {
-        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(words) {
-            *to = *from;
-            self.len += 1;
-        }
-    }
+    memory
 }
 
 /// A buffer for one message's fixed front.

@@ -50,7 +50,7 @@ pub fn run(base: i32) -> ! {
         Err(fail) => {
             init.send_stamps();
             // Nobody may be listening any more, and there is no one else to tell.
-            let _ = init.channel.send(Kind::Failed, init.index, Some(&fail), fail.value, fail.detail.as_bytes());
+            let _ = init.channel.send(Kind::Failed, init.index, Some(&fail), fail.value, fail.detail);
             sys::exit(1)
         }
     }
@@ -136,6 +136,8 @@ impl Init {
             Op::BecomeRoot {} => process::become_root(),
             Op::Clone { flags } => self.continue_in_clone(flags),
             Op::NewSession {} => sys::process::new_session().at(Step::Whole),
+            Op::LoopbackUp {} => sys::loopback_up().at(Step::Whole),
+            Op::StdioOwner { uid } => process::own_stdio(uid),
             Op::RaiseFileLimit {} => process::raise_file_limit(),
             Op::Propagation { .. }
             | Op::TakeTree { .. }

@@ -6,11 +6,11 @@
 #[cfg(target_arch = "x86_64")]
 #[path = "x86_64.rs"]
 mod arch;
-#[cfg(target_arch = "x86_64")]
-mod start_x86_64;
 pub mod consts;
 pub mod mount;
 pub mod process;
+#[cfg(target_arch = "x86_64")]
+mod start_x86_64;
 
 use core::ffi::CStr;
 use core::mem::{MaybeUninit, size_of};
@@ -265,13 +265,32 @@ pub fn stat_fd(fd: i32) -> Sys<Stat> {
     unsafe { call(nr::STATX, args) }?;
     // SAFETY: zeroed, then written; every bit pattern of its fields is valid.
     let raw = unsafe { raw.assume_init() };
-    Ok(Stat {
-        mode: u32::from(raw.mode),
-        major: raw.rdev_major,
-        minor: raw.rdev_minor,
-        uid: raw.uid,
-        gid: raw.gid,
-    })
+    Ok(Stat { mode: u32::from(raw.mode), major: raw.rdev_major, minor: raw.rdev_minor, uid: raw.uid, gid: raw.gid })
+}
+
+/// The magic number of the file system that a descriptor lies on. fstatfs(2).
+pub fn fs_magic(fd: i32) -> Sys<i64> {
+    // struct statfs of 64-bit machines: f_type, then 14 more words.
+    let mut raw = [0i64; 15];
+    // SAFETY: the kernel writes one struct statfs, 120 bytes.
+    unsafe { call(nr::FSTATFS, [fd as usize, raw.as_mut_ptr() as usize, 0, 0, 0, 0]) }?;
+    let [magic, ..] = raw;
+    Ok(magic)
+}
+
+/// Brings the interface `lo` of this network namespace up. netdevice(7), `SIOCSIFFLAGS`.
+pub fn loopback_up() -> Sys<()> {
+    let socket = owned(plain(nr::SOCKET, [AF_UNIX, SOCK_DGRAM_CLOEXEC, 0, 0, 0, 0]))?;
+    // struct ifreq: 16 bytes of name, then a union of 24 bytes that begins with the flags.
+    let mut request = [0u8; 40];
+    for (to, from) in request.iter_mut().zip(b"lo") {
+        *to = *from;
+    }
+    for (to, from) in request.iter_mut().skip(16).zip((IFF_UP | IFF_RUNNING).to_ne_bytes()) {
+        *to = from;
+    }
+    // SAFETY: the kernel reads and writes one struct ifreq.
+    done(unsafe { call(nr::IOCTL, [socket.raw() as usize, SIOCSIFFLAGS, request.as_mut_ptr() as usize, 0, 0, 0]) })
 }
 
 /// faccessat2(2), Linux 5.8: may the effective ids execute what is open here?

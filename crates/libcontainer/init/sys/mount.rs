@@ -33,8 +33,7 @@ pub fn set_attributes(dir: i32, path: &CStr, recursive: bool, set: u64, clear: u
     if recursive {
         flags |= AT_RECURSIVE;
     }
-    let args =
-        [dir as usize, ptr(path), flags as usize, attributes.as_ptr() as usize, size_of::<[u64; 4]>(), 0];
+    let args = [dir as usize, ptr(path), flags as usize, attributes.as_ptr() as usize, size_of::<[u64; 4]>(), 0];
     // SAFETY: the attributes have the layout of struct mount_attr, and the path is a C string.
     done(unsafe { call(nr::MOUNT_SETATTR, args) })
 }

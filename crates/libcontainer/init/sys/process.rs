@@ -95,14 +95,8 @@ pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Sys
     let header: [u32; 2] = [0x2008_0522, 0];
     let low = |set: u64| set as u32;
     let high = |set: u64| (set >> 32) as u32;
-    let data: [u32; 6] = [
-        low(effective),
-        low(permitted),
-        low(inheritable),
-        high(effective),
-        high(permitted),
-        high(inheritable),
-    ];
+    let data: [u32; 6] =
+        [low(effective), low(permitted), low(inheritable), high(effective), high(permitted), high(inheritable)];
     // SAFETY: header and data have the layouts that version 3 asks for.
     done(unsafe { call(nr::CAPSET, [header.as_ptr() as usize, data.as_ptr() as usize, 0, 0, 0, 0]) })
 }
@@ -160,4 +154,3 @@ pub fn wait(pid: i32) -> Sys<u32> {
 pub fn kill(pid: i32) {
     let _ = plain(nr::KILL, [pid as usize, SIGKILL, 0, 0, 0, 0]);
 }
-

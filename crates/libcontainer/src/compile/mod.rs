@@ -1,3 +1,4 @@
 //! Config + HostFacts → Plan.
 
+pub mod explain;
 pub mod mount_options;

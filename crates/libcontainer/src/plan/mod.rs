@@ -128,6 +128,11 @@ impl Plan {
         slot
     }
 
+    /// How many slots there are, inputs included.
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
     /// What the parent opens, in slot order.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
