@@ -1,2 +1,5 @@
 //! To come.
+mod hooks;
 mod process;
+mod spawn;
+mod status;

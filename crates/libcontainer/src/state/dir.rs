@@ -123,6 +123,17 @@ impl StateDir {
         }
     }
 
+    /// Whether somebody holds the lock through another descriptor.
+    ///
+    /// flock(2) can only be tried; a shared lock that is given back at once disturbs nobody who waits.
+    pub fn is_locked(&self) -> Result<bool> {
+        match lock(self.fd.as_fd(), libc::LOCK_SH | libc::LOCK_NB) {
+            Ok(()) => self.unlock().map(|()| false),
+            Err(Errno::EWOULDBLOCK) => Ok(true),
+            Err(e) => Err(self.error("lock the state directory", e)),
+        }
+    }
+
     /// Gives the lock back.
     pub fn unlock(&self) -> Result<()> {
         lock(self.fd.as_fd(), libc::LOCK_UN).map_err(|e| self.error("unlock the state directory", e))
