@@ -260,3 +260,148 @@ impl Place {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hierarchy(controllers: &str, mountpoint: &str, root: &str, own: &str) -> Hierarchy {
+        let [controllers, mountpoint, root, own] = [controllers, mountpoint, root, own].map(str::to_owned);
+        Hierarchy { controllers, mountpoint, root, own }
+    }
+
+    fn facts(cgroups: CgroupLayout) -> HostFacts {
+        HostFacts { euid: 0, bounding: 0, known_capabilities: 0, cgroups, cgroup_namespaces: true }
+    }
+
+    fn hybrid() -> HostFacts {
+        facts(CgroupLayout::Legacy {
+            hierarchies: vec![
+                hierarchy("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct", "/", "/"),
+                hierarchy("memory", "/sys/fs/cgroup/memory", "/pod", "/pod/engine"),
+                hierarchy("name=systemd", "/sys/fs/cgroup/systemd", "/", "/system.slice/engine.service"),
+            ],
+            unified: Some(hierarchy("", "/sys/fs/cgroup/unified", "/", "/system.slice/engine.service")),
+        })
+    }
+
+    fn unified(own: &str) -> HostFacts {
+        facts(CgroupLayout::Unified(hierarchy("", "/sys/fs/cgroup", "/", own)))
+    }
+
+    fn hosts(path: Option<&str>, facts: &HostFacts) -> Vec<String> {
+        plan(path, "c1", facts).unwrap().dirs.iter().map(CgroupDir::host).collect()
+    }
+
+    #[test]
+    fn an_absolute_path_starts_at_the_mount() {
+        assert_eq!(
+            hosts(Some("/docker/./abc/"), &hybrid()),
+            [
+                "/sys/fs/cgroup/cpu,cpuacct/docker/abc",
+                "/sys/fs/cgroup/memory/docker/abc",
+                "/sys/fs/cgroup/systemd/docker/abc",
+                "/sys/fs/cgroup/unified/docker/abc",
+            ]
+        );
+        assert_eq!(hosts(Some("/docker/abc"), &unified("/x/y")), ["/sys/fs/cgroup/docker/abc"]);
+        let memory = &plan(Some("/docker/abc"), "c1", &hybrid()).unwrap().dirs[1];
+        assert_eq!(memory.in_hierarchy(), "/pod/docker/abc");
+    }
+
+    #[test]
+    fn a_relative_path_or_none_starts_at_the_own_cgroup() {
+        assert_eq!(
+            hosts(Some("a/b"), &hybrid()),
+            [
+                "/sys/fs/cgroup/cpu,cpuacct/a/b",
+                "/sys/fs/cgroup/memory/engine/a/b",
+                "/sys/fs/cgroup/systemd/system.slice/engine.service/a/b",
+                "/sys/fs/cgroup/unified/system.slice/engine.service/a/b",
+            ]
+        );
+        assert_eq!(hosts(Some(""), &hybrid())[1], "/sys/fs/cgroup/memory/engine/c1");
+        // On v2 beside it, where there are no processes.
+        assert_eq!(hosts(None, &unified("/user.slice/session-1.scope")), ["/sys/fs/cgroup/user.slice/c1"]);
+        assert_eq!(hosts(None, &unified("/init")), ["/sys/fs/cgroup/c1"]);
+        assert_eq!(hosts(None, &unified("/")), ["/sys/fs/cgroup/c1"]);
+    }
+
+    #[test]
+    fn a_path_that_leaves_its_place_is_refused() {
+        let error = |path: &str| plan(Some(path), "c1", &hybrid()).unwrap_err();
+        for path in ["..", "/..", "/a/../../b", "a/..", "/", ".", "//", "/a\nb", "a\0b"] {
+            let error = error(path);
+            assert_eq!((error.kind(), error.json_path()), (ErrorKind::InvalidConfig, Some(FIELD)), "{path:?}: {error}");
+        }
+        for id in ["", ".", "..", "a/b", "a\n"] {
+            assert_eq!(plan(None, id, &hybrid()).unwrap_err().kind(), ErrorKind::InvalidId, "{id:?}");
+        }
+        // Dots inside a name are nothing special.
+        assert_eq!(hosts(Some("/..a/b.."), &unified("/")), ["/sys/fs/cgroup/..a/b.."]);
+    }
+
+    #[test]
+    fn the_systemd_form_is_unsupported() {
+        let error = plan(Some("system.slice:docker:abc"), "c1", &hybrid()).unwrap_err();
+        assert_eq!((error.kind(), error.json_path()), (ErrorKind::Unsupported, Some(FIELD)));
+        assert!(plan(Some("/a:b:c"), "c1", &hybrid()).is_ok());
+    }
+
+    #[test]
+    fn an_own_cgroup_that_is_not_mounted_is_no_place_to_start() {
+        let facts = facts(CgroupLayout::Legacy {
+            hierarchies: vec![hierarchy("pids", "/sys/fs/cgroup/pids", "/pod", "/podium/x")],
+            unified: None,
+        });
+        assert_eq!(plan(None, "c1", &facts).unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(hosts(Some("/x"), &facts), ["/sys/fs/cgroup/pids/x"]);
+        // In a cgroup namespace, a process outside of it sees its own cgroup as one above.
+        assert_eq!(plan(None, "c1", &unified("/../x/y")).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn without_cgroups_only_asking_for_one_fails() {
+        assert_eq!(hosts(None, &facts(CgroupLayout::None)), [""; 0]);
+        assert_eq!(plan(Some("/x"), "c1", &facts(CgroupLayout::None)).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn init_joins_by_the_v1_tasks_files() {
+        let join = |facts: &HostFacts| plan(Some("/x"), "c1", facts).unwrap().join_files().collect::<Vec<_>>();
+        assert_eq!(
+            join(&hybrid()),
+            ["/sys/fs/cgroup/cpu,cpuacct/x/tasks", "/sys/fs/cgroup/memory/x/tasks", "/sys/fs/cgroup/systemd/x/tasks"]
+        );
+        assert!(join(&unified("/")).is_empty());
+        assert_eq!(plan(Some("/x"), "c1", &hybrid()).unwrap().unified().unwrap().host(), "/sys/fs/cgroup/unified/x");
+    }
+
+    #[test]
+    fn a_cgroup_mount_has_the_containers_directories_and_links_for_shared_ones() {
+        let mounts = plan(Some("/x"), "c1", &hybrid()).unwrap().mount_sources().unwrap();
+        let sources: Vec<_> = mounts.sources.iter().map(|s| (s.name.as_str(), s.host.as_str())).collect();
+        assert_eq!(
+            sources,
+            [
+                ("cpu,cpuacct", "/sys/fs/cgroup/cpu,cpuacct/x"),
+                ("memory", "/sys/fs/cgroup/memory/x"),
+                ("systemd", "/sys/fs/cgroup/systemd/x")
+            ]
+        );
+        let links: Vec<_> = mounts.links.iter().map(|l| (l.name.as_str(), l.target.as_str())).collect();
+        assert_eq!(links, [("cpu", "cpu,cpuacct"), ("cpuacct", "cpu,cpuacct")]);
+        assert_eq!(plan(Some("/x"), "c1", &unified("/")).unwrap().mount_sources(), None);
+    }
+
+    #[test]
+    fn a_plan_survives_the_state_file() {
+        for facts in [hybrid(), unified("/own")] {
+            let plan = plan(None, "c1", &facts).unwrap();
+            let json = serde_json::to_string(&plan).unwrap();
+            assert_eq!(serde_json::from_str::<CgroupPlan>(&json).unwrap(), plan, "{json}");
+        }
+        let json = serde_json::to_string(&plan(Some("/x"), "c1", &unified("/")).unwrap()).unwrap();
+        assert_eq!(json, r#"{"version":"v2","dirs":[{"mountpoint":"/sys/fs/cgroup","below":"/x"}]}"#);
+    }
+}

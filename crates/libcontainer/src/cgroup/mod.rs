@@ -8,6 +8,10 @@
 //! Resource limits come later; nothing here writes one.
 
 pub mod devices;
+mod kill;
 mod layout;
+mod manage;
+mod tree;
 
 pub use layout::{CgroupDir, CgroupMounts, CgroupPlan, MountLink, MountSource, Version, plan};
+pub use manage::Cgroup;

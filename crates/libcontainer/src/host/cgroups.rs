@@ -1,7 +1,7 @@
 //! Finds the mounted cgroup trees, and where in them this process is.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
@@ -13,8 +13,8 @@ const MOUNTPOINT: &str = "/sys/fs/cgroup";
 
 /// The layout, and whether the kernel was built with cgroups, which since Linux 4.6 means cgroup namespaces too.
 pub(super) fn gather() -> Result<(CgroupLayout, bool)> {
-    let own = match fs::read_to_string("/proc/self/cgroup") {
-        Ok(own) => own,
+    let own = match read("/proc/self/cgroup") {
+        Ok(own) => String::from_utf8_lossy(&own).into_owned(),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok((CgroupLayout::None, false)),
         Err(error) => return Err(Error::io("read", &error).path("/proc/self/cgroup")),
     };
@@ -28,8 +28,28 @@ pub(super) fn gather() -> Result<(CgroupLayout, bool)> {
         return Ok((CgroupLayout::Unified(unified), true));
     }
     let mounts =
-        fs::read("/proc/self/mountinfo").map_err(|error| Error::io("read", &error).path("/proc/self/mountinfo"))?;
+        read("/proc/self/mountinfo").map_err(|error| Error::io("read", &error).path("/proc/self/mountinfo"))?;
     Ok((layout(&own, &mounts), true))
+}
+
+/// Reads a file of /proc, which has no size to ask for first, in as few reads as the kernel allows.
+fn read(path: &str) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut text = vec![0; 16 << 10];
+    let mut length = 0;
+    loop {
+        match file.read(&mut text[length..]) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if length == text.len() {
+            text.resize(2 * length, 0);
+        }
+    }
+    text.truncate(length);
+    Ok(text)
 }
 
 /// The cgroup of a process in the v2 tree, from its /proc/PID/cgroup.
@@ -246,7 +266,7 @@ mod tests {
         for hierarchy in hierarchies.iter().chain(&unified) {
             let below = within(&hierarchy.root, &hierarchy.own).unwrap();
             let procs = format!("{}{below}/cgroup.procs", hierarchy.mountpoint);
-            let pids = fs::read_to_string(&procs).unwrap();
+            let pids = std::fs::read_to_string(&procs).unwrap();
             assert!(pids.lines().any(|pid| pid == std::process::id().to_string()), "{procs}");
         }
     }

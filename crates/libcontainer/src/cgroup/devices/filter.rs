@@ -173,3 +173,112 @@ fn line(devices: Devices, access: Access) -> String {
     let _ = write!(line, "{access}");
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::default_rules;
+    use super::*;
+
+    fn rule(allow: bool, text: &str) -> Rule {
+        let (kind, rest) = text.split_at(1);
+        let (numbers, access) = rest.trim().split_once(' ').unwrap_or(("*:*", "rwm"));
+        let (major, minor) = numbers.split_once(':').unwrap();
+        Rule {
+            allow,
+            kind: match kind {
+                "a" => Kind::All,
+                "b" => Kind::Block,
+                _ => Kind::Char,
+            },
+            major: major.parse().ok(),
+            minor: minor.parse().ok(),
+            access: Access::parse(access).unwrap(),
+        }
+    }
+
+    fn writes(rules: &[Rule]) -> Vec<String> {
+        let filter = Filter::new(rules, []).unwrap();
+        filter.v1_writes().iter().map(|w| format!("{} {}", w.file.name(), w.line)).collect()
+    }
+
+    #[test]
+    fn the_default_rules_come_last_and_merge() {
+        // What Docker sends.
+        let docker = [
+            rule(false, "a"),
+            rule(true, "c 1:5 rwm"),
+            rule(true, "c 10:200 r"),
+            rule(true, "c 10:200 w"),
+            rule(false, "c 10:229 rwm"),
+        ];
+        let filter = Filter::new(&docker, default_rules(|path| path == "/dev/zero")).unwrap();
+        let writes: Vec<_> = filter.v1_writes().iter().map(|w| format!("{} {}", w.file.name(), w.line)).collect();
+        assert_eq!(
+            writes,
+            [
+                "devices.deny a",
+                "devices.allow c 1:5 rwm",
+                "devices.allow c 10:200 rw",
+                "devices.allow c *:* m",
+                "devices.allow b *:* m",
+                "devices.allow c 1:3 rwm",
+                "devices.allow c 1:8 rwm",
+                "devices.allow c 1:7 rwm",
+                "devices.allow c 5:0 rwm",
+                "devices.allow c 1:9 rwm",
+                "devices.allow c 136:* rwm",
+                "devices.allow c 5:2 rwm",
+            ]
+        );
+        assert!(filter.permits(Kind::Char, 136, 7, Access::ALL));
+        assert!(filter.permits(Kind::Block, 8, 0, Access::MKNOD));
+        assert!(!filter.permits(Kind::Block, 8, 0, Access::READ));
+        assert!(!filter.permits(Kind::Char, 10, 229, Access::READ));
+    }
+
+    #[test]
+    fn nothing_is_allowed_to_begin_with() {
+        assert_eq!(writes(&[]), ["devices.deny a"]);
+        assert!(!Filter::new(&[], []).unwrap().permits(Kind::Char, 1, 3, Access::READ));
+    }
+
+    #[test]
+    fn a_rule_for_all_devices_starts_afresh_whatever_else_it_says() {
+        assert_eq!(
+            writes(&[rule(true, "c 1:3 rwm"), rule(true, "a 5:5 r"), rule(false, "b 8:2 rw")]),
+            ["devices.allow a", "devices.deny b 8:2 rw"]
+        );
+        assert!(Filter::new(&[rule(true, "a")], default_rules(|_| false)).unwrap().permits_all());
+    }
+
+    #[test]
+    fn later_rules_take_back_what_earlier_ones_gave() {
+        assert_eq!(
+            writes(&[rule(true, "c 1:3 rwm"), rule(false, "c 1:3 w"), rule(true, "b 1:3 r"), rule(false, "b 1:3 rwm")]),
+            ["devices.deny a", "devices.allow c 1:3 rm"]
+        );
+    }
+
+    #[test]
+    fn a_hole_in_a_wildcard_is_refused_and_named() {
+        let error = Filter::new(&[rule(false, "a"), rule(true, "c 1:* rw"), rule(false, "c 1:3 w")], []).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"linux.resources.devices[2]: cannot take a part out of an earlier wildcard rule: "c 1:3 w" is in "c 1:* w""#
+        );
+        // Another access, another sort or a wildcard of the same width is no hole.
+        for last in ["c 1:3 m", "b 1:3 w", "c 1:* w"] {
+            Filter::new(&[rule(true, "c 1:* rw"), rule(false, last)], []).unwrap();
+        }
+        let all_but_memory = [rule(true, "a"), rule(false, "c 1:* rwm")];
+        let error = Filter::new(&all_but_memory, default_rules(|_| false)).unwrap_err();
+        assert!(error.to_string().contains("every container is allowed the default devices"), "{error}");
+    }
+
+    #[test]
+    fn reading_and_writing_does_not_get_past_a_rule_against_writing() {
+        let filter = Filter::new(&[rule(true, "a"), rule(false, "c 1:5 w")], []).unwrap();
+        assert!(filter.permits(Kind::Char, 1, 5, Access::READ));
+        assert!(!filter.permits(Kind::Char, 1, 5, Access::READ.union(Access::WRITE)));
+    }
+}

@@ -4,6 +4,8 @@
 //! `devices.deny`, in order, and later ones change what earlier ones said. [`Filter`] is the state that such writes
 //! end in, so that v1 (lines to write) and v2 (an eBPF program) come from one place and mean the same.
 
+mod apply;
+mod bpf;
 mod filter;
 mod program;
 mod rule;

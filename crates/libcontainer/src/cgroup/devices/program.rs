@@ -118,3 +118,108 @@ fn exception(program: &mut Vec<u64>, allow_by_default: bool, devices: Devices, a
     }
     answer(program, !allow_by_default);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Filter, Rule, default_rules};
+    use super::*;
+
+    /// What the kernel does with a program, as far as ours go; panics on anything that its verifier would refuse.
+    fn interpret(program: &[u64], context: [u32; 3]) -> u64 {
+        let mut registers = [None::<u64>; 11];
+        let mut at = 0;
+        for _ in 0..program.len() {
+            let [code, regs, o0, o1, i0, i1, i2, i3] = program[at].to_ne_bytes();
+            let (dst, src) =
+                if cfg!(target_endian = "little") { (regs & 15, regs >> 4) } else { (regs >> 4, regs & 15) };
+            let (dst, src) = (usize::from(dst), usize::from(src));
+            let offset = i16::from_ne_bytes([o0, o1]);
+            let immediate = u32::from_ne_bytes([i0, i1, i2, i3]);
+            let low = |registers: &[Option<u64>; 11], r: usize| registers[r].expect("an unset register") as u32;
+            at += 1;
+            match code {
+                code::LOAD => {
+                    assert!(src == 1 && offset >= 0 && offset % 4 == 0, "a load from outside the context");
+                    registers[dst] = Some(context[offset as usize / 4].into());
+                }
+                code::MOVE => registers[dst] = Some(immediate.into()),
+                code::MOVE_REG => registers[dst] = Some(low(&registers, src).into()),
+                code::AND => registers[dst] = Some((low(&registers, dst) & immediate).into()),
+                code::SHIFT_RIGHT => registers[dst] = Some((low(&registers, dst) >> immediate).into()),
+                code::JUMP_NOT if low(&registers, dst) != immediate => at += usize::try_from(offset).unwrap(),
+                code::JUMP_IF if low(&registers, dst) == immediate => at += usize::try_from(offset).unwrap(),
+                code::JUMP_NOT | code::JUMP_IF => {}
+                code::EXIT => return registers[0].expect("no answer"),
+                other => panic!("unknown instruction {other:#x}"),
+            }
+        }
+        panic!("the program does not end");
+    }
+
+    /// xorshift64: the tests want variety, the same every time.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % end
+        }
+
+        /// Few different ones, so that rules and requests meet; one that sign extension would spoil among them.
+        fn number(&mut self) -> u32 {
+            [0, 1, 3, 5, 136, u32::MAX - 1][self.below(6) as usize]
+        }
+
+        fn access(&mut self) -> Access {
+            let bits = self.below(8);
+            [Access::MKNOD, Access::READ, Access::WRITE]
+                .into_iter()
+                .filter(|bit| u64::from(bit.bits()) & bits != 0)
+                .fold(Access::NONE, Access::union)
+        }
+
+        fn kind(&mut self) -> Kind {
+            if self.below(2) == 0 { Kind::Char } else { Kind::Block }
+        }
+
+        fn rule(&mut self) -> Rule {
+            Rule {
+                allow: self.below(2) == 0,
+                kind: if self.below(6) == 0 { Kind::All } else { self.kind() },
+                major: (self.below(4) != 0).then(|| self.number()),
+                minor: (self.below(4) != 0).then(|| self.number()),
+                access: self.access(),
+            }
+        }
+    }
+
+    #[test]
+    fn the_program_decides_as_the_filter_does() {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let (mut compiled, mut allowed, mut denied) = (0, 0, 0);
+        for _ in 0..4000 {
+            let rules: Vec<Rule> = (0..random.below(10)).map(|_| random.rule()).collect();
+            let defaults = default_rules(|_| false).filter(|_| rules.len() % 2 == 0);
+            let Ok(filter) = Filter::new(&rules, defaults) else { continue };
+            let program = filter.program();
+            compiled += 1;
+            for _ in 0..40 {
+                let (kind, major, minor, access) = (random.kind(), random.number(), random.number(), random.access());
+                let context = [u32::from(access.bits()) << 16 | kernel_type(kind), major, minor];
+                let expected = filter.permits(kind, major, minor, access);
+                assert_eq!(interpret(&program, context), u64::from(expected), "{rules:?} {context:x?}");
+                *if expected { &mut allowed } else { &mut denied } += 1;
+            }
+        }
+        assert!(compiled > 1000 && allowed > 10_000 && denied > 10_000, "{compiled} {allowed} {denied}");
+    }
+
+    #[test]
+    fn a_default_alone_is_two_instructions() {
+        assert_eq!(assemble(true, &[]).len(), 2);
+        assert_eq!(interpret(&assemble(false, &[]), [0; 3]), 0);
+        assert_eq!(interpret(&assemble(true, &[]), [0; 3]), 1);
+    }
+}
