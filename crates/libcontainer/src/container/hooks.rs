@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -14,10 +14,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use serde::Serialize;
 
-use super::process::{ExitStatus, reap, wait_gone};
+use super::process::{ExitStatus, Waited, reap, wait};
 use super::spawn::{Memory, Program};
 use super::status::Status;
 use crate::state::{HookRecord, Record};
+use crate::launch::interrupted;
 use crate::{Error, ErrorKind, Result, launch};
 
 /// How much of a failed hook's output the error repeats, in bytes.
@@ -56,6 +57,8 @@ pub(crate) struct Hooks<'a> {
     pub kind: &'static str,
     pub list: &'a [HookRecord],
     pub bundle: &'a Path,
+    /// Once this is readable, the hook that runs is killed and no other is begun.
+    pub interrupt: Option<BorrowedFd<'a>>,
 }
 
 impl Hooks<'_> {
@@ -71,14 +74,14 @@ impl Hooks<'_> {
 
     fn each(&self, state: &[u8]) -> impl Iterator<Item = Result<()>> {
         self.list.iter().enumerate().map(move |(index, hook)| {
-            run(hook, state, self.bundle).map_err(|error| {
+            run(hook, state, self.bundle, self.interrupt).map_err(|error| {
                 error.field(format!("hooks.{}[{index}]", self.kind)).label(hook.path.display().to_string())
             })
         })
     }
 }
 
-fn run(hook: &HookRecord, state: &[u8], bundle: &Path) -> Result<()> {
+fn run(hook: &HookRecord, state: &[u8], bundle: &Path, interrupt: Option<BorrowedFd<'_>>) -> Result<()> {
     let failed = |what: &'static str| move |errno| Error::new(ErrorKind::Hook, what).errno(errno);
     let input = Memory::new().map_err(failed("make the hook's input"))?;
     input.set(state).map_err(failed("write the hook's input"))?;
@@ -87,15 +90,17 @@ fn run(hook: &HookRecord, state: &[u8], bundle: &Path) -> Result<()> {
     // It cannot be another process: nobody but us reaps this child.
     let pidfd = launch::open_pidfd(pid)?;
     let limit = hook.timeout.filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()));
-    let in_time = wait_gone(pidfd.as_fd(), limit)?;
-    if !in_time {
+    let waited = wait(pidfd.as_fd(), interrupt, limit)?;
+    if waited != Waited::Gone {
         // One that has ended just now has no use for it.
         let _ = launch::signal(pidfd.as_fd(), libc::SIGKILL);
     }
-    let problem = match reap(pidfd.as_fd())? {
-        _ if !in_time => format!("killed, for it took longer than {} s", hook.timeout.unwrap_or_default()),
-        ExitStatus::Exited(0) => return Ok(()),
-        status => status.to_string(),
+    let status = reap(pidfd.as_fd())?;
+    let problem = match waited {
+        Waited::Interrupted => return Err(interrupted()),
+        Waited::TimedOut => format!("killed, for it took longer than {} s", hook.timeout.unwrap_or_default()),
+        Waited::Gone if status == ExitStatus::Exited(0) => return Ok(()),
+        Waited::Gone => status.to_string(),
     };
     let words = output.tail(OUTPUT_SHOWN).map_err(failed("read the hook's output"))?;
     Err(Error::new(ErrorKind::Hook, "hook failed").detail(with_output(problem, &words)))
@@ -151,7 +156,7 @@ mod tests {
     }
 
     fn run_one(hook: HookRecord) -> Result<()> {
-        Hooks { kind: "createRuntime", list: &[hook], bundle: Path::new("/usr/bin") }.run(b"{\"id\":\"c1\"}")
+        Hooks { kind: "createRuntime", list: &[hook], bundle: Path::new("/usr/bin"), interrupt: None }.run(b"{\"id\":\"c1\"}")
     }
 
     #[test]
@@ -217,6 +222,17 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_is_killed_when_its_runner_is_interrupted() {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let list = [shell("exec sleep 600"), shell("exit 1")];
+        // The writer's end readies the reader when it is dropped: at once.
+        drop(writer);
+        let hooks = Hooks { kind: "prestart", list: &list, bundle: Path::new("/"), interrupt: Some(reader.as_fd()) };
+        let error = hooks.run(b"").expect_err("it is interrupted");
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
+    }
+
+    #[test]
     fn a_daemon_left_behind_keeps_nobody_waiting() {
         let directory = std::env::temp_dir();
         let fifo = directory.join(format!("gantry-hook-test-{}", std::process::id()));
@@ -230,7 +246,7 @@ mod tests {
     #[test]
     fn the_first_failure_ends_a_list_but_not_that_of_poststop() {
         let list = [shell("exit 1"), shell("exit 2")];
-        let hooks = Hooks { kind: "poststop", list: &list, bundle: Path::new("/nowhere") };
+        let hooks = Hooks { kind: "poststop", list: &list, bundle: Path::new("/nowhere"), interrupt: None };
         let error = hooks.run(b"").expect_err("both fail").to_string();
         assert!(error.starts_with("hooks.poststop[0]"), "{error}");
         let all = hooks.run_all(b"");

@@ -116,21 +116,44 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
     }
 }
 
-/// Waits until the process has ended; false if it still runs after `limit`. `None` waits for as long as it takes.
-pub(crate) fn wait_gone(pidfd: BorrowedFd<'_>, limit: Option<Duration>) -> Result<bool> {
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The process has ended.
+    Gone,
+    /// It took too long.
+    TimedOut,
+    /// The caller wants to stop.
+    Interrupted,
+}
+
+/// Waits until the process has ended, `interrupt` is readable or `limit` has passed; `None` takes as long as it takes.
+pub(crate) fn wait(
+    pidfd: BorrowedFd<'_>,
+    interrupt: Option<BorrowedFd<'_>>,
+    limit: Option<Duration>,
+) -> Result<Waited> {
     let deadline = limit.map(|limit| Instant::now() + limit);
     loop {
         let timeout = match deadline {
             None => PollTimeout::NONE,
             Some(deadline) => timeout(deadline.saturating_duration_since(Instant::now())),
         };
-        match poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], timeout) {
-            Ok(0) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(false),
+        // A descriptor is passed twice where there is nothing to interrupt.
+        let mut fds = [pidfd, interrupt.unwrap_or(pidfd)].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut fds, timeout) {
+            Ok(0) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(Waited::TimedOut),
             Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) => return Ok(true),
+            Ok(_) if fds[0].any() == Some(true) => return Ok(Waited::Gone),
+            Ok(_) => return Ok(Waited::Interrupted),
             Err(e) => return Err(Error::system("wait for a process", e)),
         }
     }
+}
+
+/// Waits until the process has ended; false if it still runs after `limit`.
+pub(crate) fn wait_gone(pidfd: BorrowedFd<'_>, limit: Option<Duration>) -> Result<bool> {
+    Ok(wait(pidfd, None, limit)? == Waited::Gone)
 }
 
 /// A time to wait, rounded up: one rounded down to nothing would make the caller spin.

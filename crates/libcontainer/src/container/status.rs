@@ -87,7 +87,7 @@ pub(crate) fn process(record: &Record) -> Process {
 }
 
 /// Only init holds `go` open, and only until execve closes it.
-fn waits_for_start(dir: &StateDir) -> Result<bool> {
+pub(crate) fn waits_for_start(dir: &StateDir) -> Result<bool> {
     match dir.open_fifo(FIFO_GO, OFlag::O_WRONLY | OFlag::O_NONBLOCK) {
         Ok(_) => Ok(true),
         Err(Errno::ENXIO) => Ok(false),

@@ -1,6 +1,5 @@
 //! One container's state directory.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -195,15 +194,31 @@ impl StateDir {
 
     /// Removes the directory and what this module has put there. Whoever calls holds the lock.
     pub fn remove(&self) -> Result<()> {
-        for name in [FIFO_GO, FIFO_ERR, STATE_NEW, STATE] {
-            match unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir) {
-                Ok(()) | Err(Errno::ENOENT) => {}
-                Err(e) => return Err(Error::system("remove", e).path(self.path.join(name))),
-            }
+        for name in [FIFO_GO, FIFO_ERR, STATE] {
+            self.remove_file(name)?;
         }
-        match unlinkat(AT_FDCWD, &self.path, UnlinkatFlags::RemoveDir) {
+        match self.remove_directory() {
+            // A create that died between writing and renaming.
+            Err(Errno::ENOTEMPTY) => {
+                self.remove_file(STATE_NEW)?;
+                self.remove_directory()
+            }
+            result => result,
+        }
+        .map_err(|e| self.error("remove the state directory", e))
+    }
+
+    fn remove_file(&self, name: &str) -> Result<()> {
+        match unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(e) => Err(self.error("remove the state directory", e)),
+            Err(e) => Err(Error::system("remove", e).path(self.path.join(name))),
+        }
+    }
+
+    fn remove_directory(&self) -> nix::Result<()> {
+        match unlinkat(AT_FDCWD, &self.path, UnlinkatFlags::RemoveDir) {
+            Err(Errno::ENOENT) => Ok(()),
+            result => result,
         }
     }
 

@@ -19,8 +19,11 @@ mod id;
 mod record;
 mod timestamp;
 
-pub(crate) use dir::{FIFO_ERR, FIFO_GO, StateDir};
+pub(crate) use dir::{FIFO_ERR, FIFO_GO, StateDir, lock, not_found};
 pub(crate) use id::check as check_id;
 pub use record::HookRecord;
 pub(crate) use record::{HookRecords, LateOp, Phase, Record};
 pub(crate) use timestamp::now as timestamp_now;
+
+#[cfg(test)]
+pub(crate) use record::tests::example as example_record;

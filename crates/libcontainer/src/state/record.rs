@@ -81,13 +81,15 @@ pub(crate) struct LateOp {
     pub index: u32,
     /// Its name.
     pub op: String,
+    /// What it does, in words.
+    pub words: String,
+    /// What it does it to: the program that it executes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
     /// The JSON path of the field that it serves.
     pub field: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// The program that it executes.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub program: String,
 }
 
 impl Record {
@@ -148,9 +150,10 @@ pub(crate) mod tests {
             late_ops: vec![LateOp {
                 index: 40,
                 op: "Exec".to_owned(),
+                words: "execute".to_owned(),
+                path: Some("sh".into()),
                 field: "process.args[0]".to_owned(),
                 label: None,
-                program: "sh".to_owned(),
             }],
         }
     }
