@@ -179,7 +179,7 @@ mod tests {
         let config: Config<'_> = serde_json::from_str(json).expect("a config");
         let pids = config.linux.resources.expect("resources").pids.expect("pids");
         assert_eq!(pids.limit, Some(0));
-        assert_eq!(config.process.env, []);
+        assert!(config.process.env.is_empty());
     }
 
     #[test]
