@@ -13,7 +13,7 @@ use crate::plan::wire::{Slot, Text};
 /// # Errors
 /// The first one that is broken, with the op's index.
 pub fn check(plan: &Plan) -> Result<(), String> {
-    let mut walk = Walk { written: vec![false; plan.inputs().len()], ..Walk::default() };
+    let mut walk = Walk { written: vec![true; plan.inputs().len()], ..Walk::default() };
     for index in 0..plan.len() {
         let op = plan.op(index).ok_or_else(|| format!("op {index} cannot be read back"))?;
         walk.step(index, op).map_err(|broken| format!("op {index} ({}): {broken}", op.name()))?;
@@ -213,7 +213,10 @@ impl Walk {
                 rule(self.ids, "capabilities are set once the ids are")?;
                 rule(effective & !permitted == 0, "effective capabilities are permitted")?;
                 rule(ambient & !(permitted & inheritable) == 0, "ambient capabilities are permitted and inheritable")?;
-                rule(inheritable & !self.bounding.unwrap_or(0) == 0, "inheritable capabilities are in the bounding set")?;
+                rule(
+                    inheritable & !self.bounding.unwrap_or(0) == 0,
+                    "inheritable capabilities are in the bounding set",
+                )?;
                 self.capabilities = true;
             }
             _ => {}
