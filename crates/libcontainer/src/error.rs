@@ -40,7 +40,11 @@ pub enum ErrorKind {
 /// A failure, with what an operator needs to mend it.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.text())]
-pub struct Error {
+pub struct Error(Box<Parts>);
+
+/// Boxed, so that results stay small on the way up.
+#[derive(Debug)]
+struct Parts {
     kind: ErrorKind,
     field: Option<String>,
     label: Option<String>,
@@ -57,7 +61,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind; `operation` says what was being done, or what is wrong.
     pub fn new(kind: ErrorKind, operation: impl Into<Cow<'static, str>>) -> Self {
-        Error {
+        Error(Box::new(Parts {
             kind,
             field: None,
             label: None,
@@ -66,7 +70,7 @@ impl Error {
             errno: None,
             detail: None,
             hint: None,
-        }
+        }))
     }
 
     /// A config field that is wrong: `process.cwd: must be an absolute path`.
@@ -96,90 +100,90 @@ impl Error {
     /// Adds the JSON path of the config field.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+        self.0.field = Some(field.into());
         self
     }
 
     /// Adds what tells this element from its neighbours: a mount's destination, a device's path.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.0.label = Some(label.into());
         self
     }
 
     /// Adds the path that the operation was about.
     #[must_use]
     pub fn path(mut self, path: impl AsRef<Path>) -> Self {
-        self.path = Some(path.as_ref().to_owned());
+        self.0.path = Some(path.as_ref().to_owned());
         self
     }
 
     /// Adds the kernel's answer.
     #[must_use]
     pub fn errno(mut self, errno: Errno) -> Self {
-        self.errno = Some(errno);
+        self.0.errno = Some(errno);
         self
     }
 
     /// Adds what else is known about the cause.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.0.detail = Some(detail.into());
         self
     }
 
     /// Adds advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// What sort of failure it was.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// The JSON path of the config field to blame, as in `mounts[3]`.
     pub fn json_path(&self) -> Option<&str> {
-        self.field.as_deref()
+        self.0.field.as_deref()
     }
 
     /// What was being done.
     pub fn operation(&self) -> &str {
-        &self.operation
+        &self.0.operation
     }
 
     /// The path that it was done to.
     pub fn subject(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.0.path.as_deref()
     }
 
     /// The kernel's answer, as an errno(3).
     pub fn raw_errno(&self) -> Option<i32> {
-        self.errno.map(|e| e as i32)
+        self.0.errno.map(|e| e as i32)
     }
 
     fn text(&self) -> String {
         let mut text = String::new();
-        if let Some(field) = &self.field {
+        if let Some(field) = &self.0.field {
             text.push_str(field);
-            if let Some(label) = &self.label {
+            if let Some(label) = &self.0.label {
                 let _ = write!(text, " ({label})");
             }
             text.push_str(": ");
         }
-        text.push_str(&self.operation);
-        if let Some(path) = &self.path {
+        text.push_str(&self.0.operation);
+        if let Some(path) = &self.0.path {
             let _ = write!(text, " {path:?}");
         }
-        if let Some(errno) = self.errno {
+        if let Some(errno) = self.0.errno {
             let _ = write!(text, ": {}", errno_text(errno));
         }
-        if let Some(detail) = &self.detail {
+        if let Some(detail) = &self.0.detail {
             let _ = write!(text, ": {detail}");
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &self.0.hint {
             let _ = write!(text, " ({hint})");
         }
         text

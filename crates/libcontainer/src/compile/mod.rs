@@ -1,1 +1,4 @@
-//! To come.
+//! Config + HostFacts → Plan.
+
+pub mod explain;
+pub mod mount_options;

@@ -128,6 +128,11 @@ impl Plan {
         slot
     }
 
+    /// How many slots there are, inputs included.
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
     /// What the parent opens, in slot order.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
@@ -255,6 +260,7 @@ mod tests {
             options: options.list(),
             flags,
             keep: Slot::NONE,
+            inherit_mode: 0,
         };
         plan.push(&Field::labelled("mounts[1]", "/dev"), mount);
         plan.push(&Field::new("process"), Op::AwaitStart { go, err });

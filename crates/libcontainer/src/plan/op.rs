@@ -168,6 +168,9 @@ ops! {
     }
 
     /// Mounts a new file system. fsopen(2), fsconfig(2), fsmount(2), move_mount(2).
+    ///
+    /// A `proc` or `sysfs` goes onto a directory reached without following any link (CVE-2019-19921, CVE-2023-27561);
+    /// anything else may not land on a procfs unless `dest` itself lies below /proc (CVE-2025-52881).
     MountFs = 15 {
         /// Where, in the container; created as a directory if missing.
         dest: Text<'a>,
@@ -181,9 +184,13 @@ ops! {
         flags: MountFlags<'a>,
         /// Keeps the mount's descriptor for later ops, or [`Slot::NONE`].
         keep: Slot,
+        /// 1 to give the new root the permission bits of the directory that it covers, if that was there before
+        /// (`mode=` ahead of the options): a tmpfs on /tmp stays 1777.
+        inherit_mode: u32,
     }
 
-    /// Attaches a tree taken earlier. The target is created, as a file or directory like the tree's root, if missing.
+    /// Attaches a tree taken earlier. The target is created, as a file or directory like the tree's root, if missing;
+    /// it may not land on a procfs unless `dest` itself lies below /proc (CVE-2025-52881).
     AttachTree = 16 {
         /// The tree; its slot is closed afterwards.
         tree: Slot,
@@ -385,4 +392,14 @@ ops! {
 
     /// Raises the soft limit of open files to the hard one, for plans that hold many trees at once.
     RaiseFileLimit = 41 {}
+
+    /// Brings the loopback device of a new network namespace up. ioctl(2) `SIOCSIFFLAGS`.
+    LoopbackUp = 42 {}
+
+    /// Gives stdin, stdout and stderr to the user, so that /dev/stdout can be opened; not those that are a null device
+    /// (which may be the host's) and those that cannot be given away (a read-only file system). fchown(2).
+    StdioOwner = 43 {
+        /// The user.
+        uid: u32,
+    }
 }

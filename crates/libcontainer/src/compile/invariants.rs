@@ -1,0 +1,264 @@
+//! What holds for every plan, whatever the config says: the rules that keep a hostile image out, as far as the order
+//! and the content of the ops decide them.
+//!
+//! Tests run [`check`] over every golden plan and over random configs. It costs a pass over the ops and is not needed
+//! at run time: `compile` either keeps the rules or has a bug.
+
+use crate::plan::Plan;
+use crate::plan::op::Op;
+use crate::plan::wire::{Slot, Text};
+
+/// Checks every invariant.
+///
+/// # Errors
+/// The first one that is broken, with the op's index.
+pub fn check(plan: &Plan) -> Result<(), String> {
+    let mut walk = Walk { written: vec![false; plan.inputs().len()], ..Walk::default() };
+    for index in 0..plan.len() {
+        let op = plan.op(index).ok_or_else(|| format!("op {index} cannot be read back"))?;
+        walk.step(index, op).map_err(|broken| format!("op {index} ({}): {broken}", op.name()))?;
+    }
+    walk.end(plan)
+}
+
+/// What has happened up to the op being looked at.
+#[derive(Default)]
+struct Walk {
+    /// Which slots hold a descriptor.
+    written: Vec<bool>,
+    /// Trees that have not been attached yet.
+    loose_trees: Vec<Slot>,
+    undumpable: bool,
+    joined_mount: bool,
+    joined_pid: bool,
+    cgroup_namespace: bool,
+    root: Option<Slot>,
+    pivoted: bool,
+    hidden: bool,
+    bounding: Option<u64>,
+    ids: bool,
+    capabilities: bool,
+    created: bool,
+    started: bool,
+    executed: bool,
+}
+
+/// Fails with `rule` unless it holds.
+fn rule(holds: bool, rule: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(rule.to_owned()) }
+}
+
+impl Walk {
+    fn step(&mut self, index: usize, op: Op<'_>) -> Result<(), String> {
+        rule(!self.executed, "nothing comes after Exec")?;
+        rule((index == 0) == matches!(op, Op::CloseInherited { .. }), "close_range comes first, and once")?;
+        self.isolation(op)?;
+        self.paths(op)?;
+        self.slots(op)?;
+        self.privileges(op)?;
+        self.milestones(op)
+    }
+
+    /// Nobody can look into init before it touches anything that the container could own.
+    fn isolation(&mut self, op: Op<'_>) -> Result<(), String> {
+        match op {
+            Op::NotDumpable {} => self.undumpable = true,
+            Op::JoinNamespace { kind, .. } => {
+                rule(self.undumpable, "a namespace is joined only once init is undumpable")?;
+                rule(!self.joined_mount, "the mount namespace is joined last, because it takes the host's paths away")?;
+                self.joined_mount |= kind == libc::CLONE_NEWNS as u64;
+                self.joined_pid |= kind == libc::CLONE_NEWPID as u64;
+                self.cgroup_namespace |= kind == libc::CLONE_NEWCGROUP as u64;
+            }
+            Op::Unshare { flags } => self.cgroup_namespace |= flags & libc::CLONE_NEWCGROUP as u64 != 0,
+            Op::Clone { .. } => self.joined_pid = false,
+            Op::OpenRoot { .. } => {
+                rule(self.undumpable, "the rootfs is opened only once init is undumpable")?;
+                rule(!self.joined_pid, "a joined pid namespace takes effect by a clone")?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Host paths come before the root slot, paths of the container after it, and those are absolute and clean.
+    fn paths(&mut self, op: Op<'_>) -> Result<(), String> {
+        match op {
+            Op::WriteHost { host, .. } => {
+                rule(!self.cgroup_namespace || !is_cgroup(host), "cgroups are entered before their namespace is made")?;
+                self.host_path(host)
+            }
+            Op::TakeTree { host, .. } => self.host_path(host),
+            Op::OpenRoot { host, .. } => {
+                rule(self.root.is_none(), "the root is opened once")?;
+                rule(host.as_bytes().starts_with(b"/"), "a host path is absolute")
+            }
+            Op::MountFs { dest: path, .. } | Op::AttachTree { dest: path, .. } => {
+                rule(!self.pivoted, "mounts are made before the root is changed, while hooks can still see the host")?;
+                rule(!self.hidden, "masks come after the last mount")?;
+                self.root_path(path)
+            }
+            Op::SetMountAttr { dest: path, .. } => {
+                rule(!self.hidden, "masks come after the last change of a mount")?;
+                self.root_path(path)
+            }
+            Op::Device { path, .. } | Op::Symlink { path, .. } => self.root_path(path),
+            Op::WorkingDirectory { path } => {
+                rule(self.pivoted, "the working directory is one of the new root")?;
+                self.root_path(path)
+            }
+            Op::Mask { path, .. } | Op::ReadonlyPath { path } => {
+                rule(self.pivoted, "paths are hidden in the new root")?;
+                self.hidden = true;
+                self.root_path(path)
+            }
+            Op::Sysctl { path, .. } => {
+                rule(!self.hidden, "kernel parameters are written before /proc/sys is made read-only")?;
+                let path = path.as_bytes();
+                rule(path.starts_with(b"sys/") && is_clean(path), "a kernel parameter lies below sys")
+            }
+            // createContainer hooks are paths of the host by the specification, and trusted like the config.
+            Op::RunHook { path, .. } => {
+                rule(self.root.is_some() && path.as_bytes().starts_with(b"/"), "a hook is an absolute path")?;
+                rule(self.started == self.pivoted, "a hook runs before the root is changed, or after start")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn host_path(&self, path: Text<'_>) -> Result<(), String> {
+        rule(self.root.is_none(), "no op takes a host path once the root is open")?;
+        rule(!self.joined_mount, "no op takes a host path in a joined mount namespace")?;
+        rule(path.as_bytes().starts_with(b"/"), "a host path is absolute")
+    }
+
+    fn root_path(&self, path: Text<'_>) -> Result<(), String> {
+        rule(self.root.is_some(), "a path of the container needs the root")?;
+        let path = path.as_bytes();
+        rule(path.first() == Some(&b'/') && is_clean(&path[1..]), "a path of the container is absolute and clean")
+    }
+
+    /// Every slot is written before it is read.
+    fn slots(&mut self, op: Op<'_>) -> Result<(), String> {
+        match op {
+            Op::JoinNamespace { namespace: slot, .. } => self.read(slot),
+            Op::TakeTree { tree, .. } => {
+                self.loose_trees.push(tree);
+                self.write(tree)
+            }
+            Op::AttachTree { tree, .. } => {
+                self.read(tree)?;
+                rule(self.loose_trees.contains(&tree), "a tree is attached once")?;
+                self.loose_trees.retain(|t| *t != tree);
+                Ok(())
+            }
+            Op::OpenRoot { root, .. } => {
+                self.root = Some(root);
+                self.write(root)
+            }
+            Op::PivotRoot { root } => {
+                rule(self.root == Some(root), "the root becomes the root")?;
+                self.read(root)
+            }
+            Op::MountFs { keep: slot, .. } | Op::OpenProc { proc: slot } if slot != Slot::NONE => self.write(slot),
+            Op::Sysctl { proc, .. } => self.read(proc),
+            Op::Mask { null, empty, .. } => {
+                // The tree of the null device stays: every mask copies it. The directory is made by the first mask.
+                self.loose_trees.retain(|t| *t != null);
+                self.read(null)?;
+                self.write(empty)
+            }
+            Op::RunHook { state, output, .. } => {
+                self.read(state)?;
+                self.read(output)
+            }
+            Op::AwaitStart { go, err } => {
+                self.read(go)?;
+                self.read(err)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&mut self, slot: Slot) -> Result<(), String> {
+        let index = slot.0 as usize;
+        rule(slot != Slot::NONE, "a descriptor needs a slot")?;
+        if self.written.len() <= index {
+            self.written.resize(index + 1, false);
+        }
+        self.written[index] = true;
+        Ok(())
+    }
+
+    fn read(&self, slot: Slot) -> Result<(), String> {
+        rule(self.written.get(slot.0 as usize) == Some(&true), "a slot is written before it is read")
+    }
+
+    /// Privileges go down in the order in which the kernel lets them.
+    fn privileges(&mut self, op: Op<'_>) -> Result<(), String> {
+        match op {
+            Op::BoundingSet { keep } => {
+                rule(!self.ids, "the bounding set is limited while CAP_SETPCAP is effective, before the ids change")?;
+                self.bounding = Some(keep);
+            }
+            Op::SetIds { .. } => {
+                rule(self.pivoted, "the root is changed while init may")?;
+                rule(self.bounding.is_some(), "the bounding set drops before the ids")?;
+                self.ids = true;
+            }
+            Op::Rlimit { .. } | Op::Home { .. } | Op::WorkingDirectory { .. } | Op::StdioOwner { .. } => {
+                rule(!self.ids, "what needs a privilege comes before the ids change")?;
+            }
+            Op::Capabilities { effective, permitted, inheritable, ambient } => {
+                rule(self.ids, "capabilities are set once the ids are")?;
+                rule(effective & !permitted == 0, "effective capabilities are permitted")?;
+                rule(ambient & !(permitted & inheritable) == 0, "ambient capabilities are permitted and inheritable")?;
+                rule(inheritable & !self.bounding.unwrap_or(0) == 0, "inheritable capabilities are in the bounding set")?;
+                self.capabilities = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn milestones(&mut self, op: Op<'_>) -> Result<(), String> {
+        match op {
+            Op::RuntimeHooks {} => rule(!self.pivoted, "the runtime's hooks see the mounts before the root changes")?,
+            Op::PivotRoot { .. } => {
+                rule(!self.pivoted, "the root is changed once")?;
+                self.pivoted = true;
+            }
+            Op::Created {} => {
+                rule(!self.created, "there is one CREATED")?;
+                rule(self.capabilities, "the container is created once its capabilities are set")?;
+                self.created = true;
+            }
+            Op::AwaitStart { .. } => {
+                rule(self.created && !self.started, "start comes once, after CREATED")?;
+                self.started = true;
+            }
+            Op::Exec { .. } => {
+                rule(self.started, "the program is executed after start")?;
+                self.executed = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(self, plan: &Plan) -> Result<(), String> {
+        rule(self.executed, "a plan ends in Exec")?;
+        rule(self.loose_trees.is_empty(), "every tree is attached")?;
+        rule(self.written.len() <= plan.slots() as usize, "every slot is reserved")?;
+        rule(plan.clone_flags & libc::CLONE_NEWCGROUP as u64 == 0, "the cgroup namespace is made inside the cgroup")
+    }
+}
+
+/// No empty, `.` or `..` component.
+fn is_clean(path: &[u8]) -> bool {
+    path.is_empty() || path.split(|b| *b == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
+}
+
+fn is_cgroup(path: Text<'_>) -> bool {
+    path.as_bytes().ends_with(b"/tasks") || path.as_bytes().ends_with(b"/cgroup.procs")
+}
