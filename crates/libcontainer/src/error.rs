@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Program,
     /// A hook failed.
     Hook,
+    /// The caller asked to stop.
+    Interrupted,
     /// A system call failed.
     System,
 }
