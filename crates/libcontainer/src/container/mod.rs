@@ -9,17 +9,22 @@
 //!                 └──────kill──────┴────────────▲
 //! ```
 
+mod create;
 mod delete;
 mod hooks;
+mod inputs;
 mod kill;
 mod process;
+mod record;
 mod spawn;
 mod start;
 mod status;
+mod trace;
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 
+pub use create::CreateOptions;
 pub use process::ExitStatus;
 pub use status::{State, Status};
 
@@ -64,7 +69,13 @@ impl Runtime {
     pub fn list(&self) -> Result<Vec<(String, Result<Container>)>> {
         let mut ids = StateDir::ids(&self.root)?;
         ids.sort_unstable();
-        Ok(ids.into_iter().map(|id| { let container = self.container(&id); (id, container) }).collect())
+        Ok(ids
+            .into_iter()
+            .map(|id| {
+                let container = self.container(&id);
+                (id, container)
+            })
+            .collect())
     }
 }
 
