@@ -97,6 +97,7 @@ fn execute(plan: &libcontainer::plan::Plan, cgroup: Option<BorrowedFd<'_>>) -> R
         trace: false,
         stdio: [Some(null.as_fd()), Some(stdout.as_fd()), Some(stdout.as_fd())],
         keep_fds: 0,
+        interrupt: None,
     };
     let created = launch(&request, &mut |_| Ok(())).map_err(|e| e.to_string())?;
     let child = created.acknowledge().map_err(|e| e.to_string())?;
