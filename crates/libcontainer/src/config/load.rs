@@ -171,7 +171,7 @@ mod tests {
         }
         assert!(words(&with("}")).starts_with("config is not JSON at line 1"), "trailing text");
         assert!(parse(b"{\"ociVersion\":\"\xff\"}").unwrap_err().to_string().contains("not UTF-8"));
-        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(words(&deep).contains("recursion limit"), "{}", words(&deep));
+        let deep = format!("{{\"process\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(words(&deep).starts_with("process"), "{}", words(&deep));
     }
 }
