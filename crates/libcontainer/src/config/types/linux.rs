@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resources::Resources;
 use super::seccomp::Seccomp;
-use super::text::or_default;
+use super::text::{given, or_default};
 use super::{Str, is_default, is_false};
 
 /// `linux`.
@@ -32,7 +32,7 @@ pub struct Linux<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources<'a>>,
     /// Where the container's cgroup lies.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub cgroups_path: Option<Str<'a>>,
     /// Namespaces.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -44,7 +44,7 @@ pub struct Linux<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub seccomp: Option<Seccomp<'a>>,
     /// Propagation of the rootfs.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub rootfs_propagation: Option<Str<'a>>,
     /// Paths to hide.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -53,7 +53,7 @@ pub struct Linux<'a> {
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub readonly_paths: Vec<Str<'a>>,
     /// SELinux label of the mounts.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub mount_label: Option<Str<'a>>,
     /// Intel RDT.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -98,7 +98,7 @@ pub struct Device<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct NetDevice<'a> {
     /// Its name in the container.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub name: Option<Str<'a>>,
 }
 
@@ -124,7 +124,7 @@ pub struct Namespace<'a> {
     #[serde(rename = "type")]
     pub kind: NamespaceType,
     /// An existing one to join.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub path: Option<Str<'a>>,
 }
 
@@ -145,16 +145,16 @@ pub struct TimeOffset {
 #[serde(rename_all = "camelCase")]
 pub struct IntelRdt<'a> {
     /// Class of service.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", rename = "closID")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none", rename = "closID")]
     pub clos_id: Option<Str<'a>>,
     /// Lines of the schemata file.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub schemata: Vec<Str<'a>>,
     /// L3 cache lines of the schemata file.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub l3_cache_schema: Option<Str<'a>>,
     /// Memory bandwidth lines of the schemata file.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub mem_bw_schema: Option<Str<'a>>,
     /// Make a monitoring group.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
@@ -175,7 +175,7 @@ pub struct MemoryPolicy<'a> {
     #[serde(borrow)]
     pub mode: Str<'a>,
     /// Node list.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Str<'a>>,
     /// `MPOL_F_STATIC_NODES` and the like.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]

@@ -1,7 +1,8 @@
 //! The config's types, borrowed from its bytes: runtime-spec 1.3, config.md and config-linux.md.
 //!
-//! Unknown fields are ignored and null is the same as absent, as the specification wants. What a value means is not
-//! looked at here, but for numbers that must fit and words that are an enumeration.
+//! Unknown fields are ignored, and null is the same as absent, as the specification wants; so is an empty string where
+//! the field is optional. What a value means is not looked at here, but for numbers that must fit and words that are
+//! an enumeration.
 
 mod linux;
 mod process;
@@ -18,7 +19,7 @@ pub use process::*;
 pub use resources::*;
 pub use seccomp::*;
 pub use text::Str;
-use text::or_default;
+use text::{given, or_default};
 
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -43,10 +44,10 @@ pub struct Config<'a> {
     #[serde(borrow)]
     pub root: Root<'a>,
     /// Hostname.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Str<'a>>,
     /// NIS domain name.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub domainname: Option<Str<'a>>,
     /// Mounts, in order.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -82,10 +83,10 @@ pub struct Mount<'a> {
     #[serde(borrow)]
     pub destination: Str<'a>,
     /// File system type.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", rename = "type")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none", rename = "type")]
     pub kind: Option<Str<'a>>,
     /// Device, name or, for a bind mount, path.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub source: Option<Str<'a>>,
     /// Options, in order.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -180,6 +181,21 @@ mod tests {
         let pids = config.linux.resources.expect("resources").pids.expect("pids");
         assert_eq!(pids.limit, Some(0));
         assert!(config.process.env.is_empty());
+    }
+
+    #[test]
+    fn an_empty_optional_string_is_absent() {
+        let json = r#"{"ociVersion":"1.0.2","process":{"cwd":"/","apparmorProfile":""},"root":{"path":"r"},
+            "hostname":"","domainname":"","mounts":[{"destination":"/x","type":"","source":""}],
+            "linux":{"cgroupsPath":"","rootfsPropagation":"","namespaces":[{"type":"pid","path":""}],
+            "resources":{"devices":[{"allow":true,"access":""}]}}}"#;
+        let config: Config<'_> = serde_json::from_str(json).expect("a config");
+        assert_eq!((config.hostname, config.domainname, config.process.apparmor_profile), (None, None, None));
+        assert_eq!((&config.mounts[0].kind, &config.mounts[0].source), (&None, &None));
+        assert_eq!((config.linux.cgroups_path, config.linux.rootfs_propagation), (None, None));
+        assert_eq!(config.linux.namespaces[0].path, None);
+        // To allow no access is not to allow all.
+        assert_eq!(config.linux.resources.expect("resources").devices[0].access.as_deref(), Some(""));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text::or_default;
+use super::text::{given, or_default};
 use super::{Str, is_default, is_false};
 
 /// `process`.
@@ -22,7 +22,7 @@ pub struct Process<'a> {
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub args: Vec<Str<'a>>,
     /// The command line of a Windows container; ignored.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub command_line: Option<Str<'a>>,
     /// Environment, `NAME=value` each.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -40,7 +40,7 @@ pub struct Process<'a> {
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
     pub no_new_privileges: bool,
     /// AppArmor profile.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub apparmor_profile: Option<Str<'a>>,
     /// /proc/self/oom_score_adj.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ pub struct Process<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<Scheduler<'a>>,
     /// SELinux label.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub selinux_label: Option<Str<'a>>,
     /// ioprio_set(2).
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,7 @@ pub struct User<'a> {
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub additional_gids: Vec<u32>,
     /// The user's name on Windows; ignored.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub username: Option<Str<'a>>,
 }
 
@@ -168,9 +168,9 @@ pub struct IoPriority<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct ExecCpuAffinity<'a> {
     /// While the runtime enters the container.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub initial: Option<Str<'a>>,
     /// When the program runs.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", rename = "final")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none", rename = "final")]
     pub final_cpus: Option<Str<'a>>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::or_default;
+use super::text::{given, or_default};
 use super::{Str, is_default};
 
 /// `linux.resources`.
@@ -47,7 +47,7 @@ pub struct DeviceRule<'a> {
     /// Allow or deny.
     pub allow: bool,
     /// `a`, `b` or `c`; all if absent.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", rename = "type")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none", rename = "type")]
     pub kind: Option<Str<'a>>,
     /// Major number; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,10 +116,10 @@ pub struct Cpu<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realtime_period: Option<u64>,
     /// CPU list.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Str<'a>>,
     /// Memory node list.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub mems: Option<Str<'a>>,
     /// 1 for SCHED_IDLE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
