@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::object::{given_object, object_map, objects};
 use super::resources::Resources;
 use super::seccomp::Seccomp;
 use super::text::{given, or_default};
@@ -14,34 +15,34 @@ use super::{Str, is_default, is_false};
 #[serde(rename_all = "camelCase")]
 pub struct Linux<'a> {
     /// Device nodes beyond the default ones.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub devices: Vec<Device<'a>>,
     /// Network devices to move in, by their name on the host.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "object_map", skip_serializing_if = "is_default")]
     pub net_devices: BTreeMap<Str<'a>, NetDevice<'a>>,
     /// User ids of the user namespace.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub uid_mappings: Vec<IdMapping>,
     /// Group ids of the user namespace.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub gid_mappings: Vec<IdMapping>,
     /// Kernel parameters.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub sysctl: BTreeMap<Str<'a>, Str<'a>>,
     /// Control groups.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources<'a>>,
     /// Where the container's cgroup lies.
     #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub cgroups_path: Option<Str<'a>>,
     /// Namespaces.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub namespaces: Vec<Namespace<'a>>,
     /// Clock offsets of the time namespace.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "object_map", skip_serializing_if = "is_default")]
     pub time_offsets: BTreeMap<Str<'a>, TimeOffset>,
     /// System call filter.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub seccomp: Option<Seccomp<'a>>,
     /// Propagation of the rootfs.
     #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
@@ -56,13 +57,13 @@ pub struct Linux<'a> {
     #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub mount_label: Option<Str<'a>>,
     /// Intel RDT.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub intel_rdt: Option<IntelRdt<'a>>,
     /// set_mempolicy(2).
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub memory_policy: Option<MemoryPolicy<'a>>,
     /// personality(2).
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality<'a>>,
 }
 

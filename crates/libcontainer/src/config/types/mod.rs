@@ -5,6 +5,7 @@
 //! an enumeration.
 
 mod linux;
+mod object;
 mod process;
 mod resources;
 mod seccomp;
@@ -15,6 +16,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use linux::*;
+pub(super) use object::Object;
+use object::{object, object_or_default, objects};
 pub use process::*;
 pub use resources::*;
 pub use seccomp::*;
@@ -38,10 +41,10 @@ pub struct Config<'a> {
     #[serde(borrow)]
     pub oci_version: Str<'a>,
     /// The container's process.
-    #[serde(borrow)]
+    #[serde(deserialize_with = "object", borrow)]
     pub process: Process<'a>,
     /// The container's root file system.
-    #[serde(borrow)]
+    #[serde(deserialize_with = "object", borrow)]
     pub root: Root<'a>,
     /// Hostname.
     #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
@@ -50,16 +53,16 @@ pub struct Config<'a> {
     #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub domainname: Option<Str<'a>>,
     /// Mounts, in order.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub mounts: Vec<Mount<'a>>,
     /// Hooks.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "object_or_default", skip_serializing_if = "is_default")]
     pub hooks: Hooks<'a>,
     /// Annotations.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub annotations: BTreeMap<Str<'a>, Str<'a>>,
     /// What only Linux has.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "object_or_default", skip_serializing_if = "is_default")]
     pub linux: Linux<'a>,
 }
 
@@ -92,10 +95,10 @@ pub struct Mount<'a> {
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub options: Vec<Str<'a>>,
     /// User ids of an idmapped mount.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub uid_mappings: Vec<IdMapping>,
     /// Group ids of an idmapped mount.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub gid_mappings: Vec<IdMapping>,
 }
 
@@ -104,22 +107,22 @@ pub struct Mount<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct Hooks<'a> {
     /// Deprecated; before createRuntime.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub prestart: Vec<Hook<'a>>,
     /// In the runtime's namespace, before pivot_root.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub create_runtime: Vec<Hook<'a>>,
     /// In the container's namespace, before pivot_root.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub create_container: Vec<Hook<'a>>,
     /// In the container, before the program.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub start_container: Vec<Hook<'a>>,
     /// In the runtime's namespace, after the program was started.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub poststart: Vec<Hook<'a>>,
     /// In the runtime's namespace, after the container was deleted.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub poststop: Vec<Hook<'a>>,
 }
 

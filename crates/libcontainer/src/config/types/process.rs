@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::object::{given_object, object_or_default, objects};
 use super::text::{given, or_default};
 use super::{Str, is_default, is_false};
 
@@ -13,10 +14,10 @@ pub struct Process<'a> {
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
     pub terminal: bool,
     /// Size of the terminal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub console_size: Option<ConsoleSize>,
     /// As whom it runs.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "object_or_default", skip_serializing_if = "is_default")]
     pub user: User<'a>,
     /// The program and its arguments.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -31,10 +32,10 @@ pub struct Process<'a> {
     #[serde(borrow)]
     pub cwd: Str<'a>,
     /// Capability sets.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities<'a>>,
     /// Resource limits.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub rlimits: Vec<Rlimit<'a>>,
     /// PR_SET_NO_NEW_PRIVS.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
@@ -46,16 +47,22 @@ pub struct Process<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oom_score_adj: Option<i32>,
     /// sched_setattr(2).
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<Scheduler<'a>>,
     /// SELinux label.
     #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub selinux_label: Option<Str<'a>>,
     /// ioprio_set(2).
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub io_priority: Option<IoPriority<'a>>,
     /// CPUs before and while the program runs.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", rename = "execCPUAffinity")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "given_object",
+        skip_serializing_if = "Option::is_none",
+        rename = "execCPUAffinity"
+    )]
     pub exec_cpu_affinity: Option<ExecCpuAffinity<'a>>,
 }
 
