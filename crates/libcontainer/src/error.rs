@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Program,
     /// A hook failed.
     Hook,
+    /// The caller asked to stop.
+    Interrupted,
     /// A system call failed.
     System,
 }
@@ -136,6 +138,17 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what went wrong afterwards, in cleaning up.
+    #[must_use]
+    pub(crate) fn and_then(mut self, second: impl std::fmt::Display) -> Self {
+        let words = format!("and then: {second}");
+        self.0.hint = Some(match self.0.hint.take() {
+            Some(hint) => format!("{hint}; {words}").into(),
+            None => words.into(),
+        });
         self
     }
 

@@ -152,7 +152,7 @@ fn create_noting(plan: &Plan, pid: &mut i32) -> libcontainer::Result<Waiting> {
     let mut inputs: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
     inputs.extend([go_read.as_fd(), err_write.as_fd()]);
     let stdio = [None, Some(out_write.as_fd()), Some(out_write.as_fd())];
-    let request = Request { plan, inputs: &inputs, cgroup: None, trace: false, stdio, keep_fds: 0 };
+    let request = Request { plan, inputs: &inputs, cgroup: None, trace: false, stdio, keep_fds: 0, interrupt: None };
     let mut started = 0;
     let created = launch(&request, &mut |event| {
         let Event::Started(child) = event else { panic!("another event") };

@@ -39,10 +39,17 @@ pub struct Names<'a, S> {
 
 const FIELD: &str = "process.capabilities";
 
+/// The names that [`sets`] knows, by number: `linux.capabilities` of the features document.
+pub fn names() -> Vec<String> {
+    let mut all: Vec<Capability> = caps::all().into_iter().collect();
+    all.sort_unstable_by_key(|capability| capability.index());
+    all.iter().map(Capability::to_string).collect()
+}
+
 /// The sets that can be granted: `grantable` holds the runtime's own bounding set.
-pub fn sets<S: AsRef<str>>(names: Names<'_, S>, grantable: u64, warnings: &mut Vec<String>) -> Sets {
+pub fn sets<'a, S: AsRef<str>>(names: Names<'a, S>, grantable: u64, warnings: &mut Vec<String>) -> Sets {
     let mut unknown: Vec<&str> = Vec::new();
-    let mut read = |names: &'_ [S]| {
+    let mut read = |names: &'a [S]| {
         let mut set = 0;
         for name in names {
             match Capability::from_str(name.as_ref()) {
@@ -91,8 +98,7 @@ fn confine(asked: Sets, grantable: u64, warnings: &mut Vec<String>) -> Sets {
 
 fn left_out(warnings: &mut Vec<String>, set: &str, why: &str, capabilities: u64) {
     if capabilities != 0 {
-        let mut names: Vec<Capability> =
-            caps::all().into_iter().filter(|c| capabilities & c.bitmask() != 0).collect();
+        let mut names: Vec<Capability> = caps::all().into_iter().filter(|c| capabilities & c.bitmask() != 0).collect();
         names.sort_by_key(Capability::index);
         let names: Vec<String> = names.iter().map(Capability::to_string).collect();
         warnings.push(format!("{FIELD}{set}: left out, because {why}: {}", names.join(" ")));

@@ -13,7 +13,7 @@ use crate::plan::wire::{Slot, Text};
 /// # Errors
 /// The first one that is broken, with the op's index.
 pub fn check(plan: &Plan) -> Result<(), String> {
-    let mut walk = Walk { written: vec![false; plan.inputs().len()], ..Walk::default() };
+    let mut walk = Walk { written: vec![true; plan.inputs().len()], ..Walk::default() };
     for index in 0..plan.len() {
         let op = plan.op(index).ok_or_else(|| format!("op {index} cannot be read back"))?;
         walk.step(index, op).map_err(|broken| format!("op {index} ({}): {broken}", op.name()))?;
@@ -30,6 +30,8 @@ struct Walk {
     loose_trees: Vec<Slot>,
     undumpable: bool,
     joined_mount: bool,
+    /// Nothing that happens to init's mounts reaches the host.
+    apart: bool,
     joined_pid: bool,
     cgroup_namespace: bool,
     root: Option<Slot>,
@@ -66,14 +68,24 @@ impl Walk {
             Op::JoinNamespace { kind, .. } => {
                 rule(self.undumpable, "a namespace is joined only once init is undumpable")?;
                 rule(!self.joined_mount, "the mount namespace is joined last, because it takes the host's paths away")?;
-                self.joined_mount |= kind == libc::CLONE_NEWNS as u64;
+                if kind == libc::CLONE_NEWNS as u64 {
+                    self.joined_mount = true;
+                    self.apart = false;
+                }
                 self.joined_pid |= kind == libc::CLONE_NEWPID as u64;
                 self.cgroup_namespace |= kind == libc::CLONE_NEWCGROUP as u64;
+            }
+            Op::Propagation { flags } => {
+                let kind = flags & !libc::MS_REC;
+                let apart = flags & libc::MS_REC != 0 && (kind == libc::MS_SLAVE || kind == libc::MS_PRIVATE);
+                rule(apart, "init's mounts become private or slave, all of them")?;
+                self.apart = true;
             }
             Op::Unshare { flags } => self.cgroup_namespace |= flags & libc::CLONE_NEWCGROUP as u64 != 0,
             Op::Clone { .. } => self.joined_pid = false,
             Op::OpenRoot { .. } => {
                 rule(self.undumpable, "the rootfs is opened only once init is undumpable")?;
+                rule(self.apart, "the mounts are the host's no more once the rootfs is opened")?;
                 rule(!self.joined_pid, "a joined pid namespace takes effect by a clone")?;
             }
             _ => {}
@@ -98,8 +110,10 @@ impl Walk {
                 rule(!self.hidden, "masks come after the last mount")?;
                 self.root_path(path)
             }
-            Op::SetMountAttr { dest: path, .. } => {
-                rule(!self.hidden, "masks come after the last change of a mount")?;
+            Op::SetMountAttr { dest: path, flags } => {
+                // The propagation of the root is the exception: an unbindable mount cannot be copied for a mask.
+                let attributes = flags.set | flags.clear | flags.rec_set | flags.rec_clear;
+                rule(!self.hidden || attributes == 0, "masks come after the last change of a mount")?;
                 self.root_path(path)
             }
             Op::Device { path, .. } | Op::Symlink { path, .. } => self.root_path(path),
@@ -213,7 +227,10 @@ impl Walk {
                 rule(self.ids, "capabilities are set once the ids are")?;
                 rule(effective & !permitted == 0, "effective capabilities are permitted")?;
                 rule(ambient & !(permitted & inheritable) == 0, "ambient capabilities are permitted and inheritable")?;
-                rule(inheritable & !self.bounding.unwrap_or(0) == 0, "inheritable capabilities are in the bounding set")?;
+                rule(
+                    inheritable & !self.bounding.unwrap_or(0) == 0,
+                    "inheritable capabilities are in the bounding set",
+                )?;
                 self.capabilities = true;
             }
             _ => {}
@@ -261,4 +278,172 @@ fn is_clean(path: &[u8]) -> bool {
 
 fn is_cgroup(path: Text<'_>) -> bool {
     path.as_bytes().ends_with(b"/tasks") || path.as_bytes().ends_with(b"/cgroup.procs")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::compile::{Context, Options, create};
+    use crate::config::Config;
+    use crate::host::{CgroupLayout, HostFacts};
+    use crate::plan::Field;
+
+    /// A config with something of everything that an invariant is about.
+    const CONFIG: &str = r#"{
+        "ociVersion": "1.3.0",
+        "process": { "cwd": "/", "args": ["true"], "user": { "uid": 7 }, "noNewPrivileges": true,
+            "capabilities": { "bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"], "inheritable": ["CAP_KILL"] } },
+        "root": { "path": "rootfs", "readonly": true },
+        "mounts": [
+            { "destination": "/proc", "type": "proc" },
+            { "destination": "/etc/hosts", "source": "hosts", "options": ["bind"] }
+        ],
+        "hooks": { "createContainer": [{ "path": "/bin/hook" }] },
+        "linux": {
+            "namespaces": [{ "type": "mount" }, { "type": "network", "path": "/run/netns/x" }],
+            "sysctl": { "net.ipv4.ip_forward": "1" },
+            "maskedPaths": ["/proc/kcore"],
+            "readonlyPaths": ["/proc/sys"]
+        }
+    }"#;
+
+    fn good() -> Plan {
+        let facts = HostFacts {
+            euid: 0,
+            bounding: u64::MAX,
+            known_capabilities: u64::MAX,
+            cgroups: CgroupLayout::None,
+            cgroup_namespaces: true,
+        };
+        let config: Config<'_> = serde_json::from_str(CONFIG).expect("a config");
+        let context = Context { bundle: Path::new("/b"), id: "x", facts: &facts, options: Options::default() };
+        create(&config, &context).expect("a plan").plan
+    }
+
+    /// `plan` with its ops changed.
+    fn edited(plan: &Plan, edit: impl FnOnce(&mut Vec<Op<'_>>)) -> Plan {
+        let mut ops: Vec<Op<'_>> = plan.ops().map(|(op, _)| op).collect();
+        edit(&mut ops);
+        let mut new = Plan::new();
+        plan.inputs().iter().for_each(|input| {
+            new.input(input.clone());
+        });
+        while new.slots() < plan.slots() {
+            new.slot();
+        }
+        ops.into_iter().for_each(|op| new.push(&Field::new("x"), op));
+        new
+    }
+
+    fn at(ops: &[Op<'_>], name: &str) -> usize {
+        ops.iter().position(|op| op.name() == name).unwrap_or_else(|| panic!("no {name}"))
+    }
+
+    /// Takes an op out and puts it in front of another one.
+    fn move_before(ops: &mut Vec<Op<'_>>, name: &str, before: &str) {
+        let op = ops.remove(at(ops, name));
+        ops.insert(at(ops, before), op);
+    }
+
+    fn broken(edit: impl FnOnce(&mut Vec<Op<'_>>)) -> String {
+        check(&edited(&good(), edit)).expect_err("the change breaks an invariant")
+    }
+
+    #[test]
+    fn the_plan_that_the_others_are_changed_from_is_good() {
+        check(&good()).expect("good");
+        check(&edited(&good(), |_| {})).expect("good");
+    }
+
+    #[test]
+    fn an_op_in_the_wrong_place_is_found() {
+        for (op, before, rule) in [
+            ("CloseInherited", "NotDumpable", "close_range comes first"),
+            ("JoinNamespace", "NotDumpable", "joined only once init is undumpable"),
+            ("OpenRoot", "NotDumpable", "opened only once init is undumpable"),
+            ("OpenRoot", "Propagation", "the host's no more"),
+            ("OpenRoot", "TakeTree", "no op takes a host path"),
+            ("MountFs", "OpenRoot", "needs the root"),
+            ("PivotRoot", "MountFs", "mounts are made before the root is changed"),
+            ("ReadonlyPath", "Sysctl", "before /proc/sys is made read-only"),
+            ("Mask", "PivotRoot", "hidden in the new root"),
+            ("WorkingDirectory", "PivotRoot", "the working directory is one of the new root"),
+            ("SetIds", "BoundingSet", "the bounding set drops before the ids"),
+            ("Capabilities", "SetIds", "once the ids are"),
+            ("StdioOwner", "FindProgram", "what needs a privilege"),
+            ("Created", "Capabilities", "once its capabilities are set"),
+            ("AwaitStart", "Created", "after CREATED"),
+            ("Exec", "AwaitStart", "after start"),
+            ("PivotRoot", "RunHook", "before the root is changed, or after start"),
+        ] {
+            let error = broken(|ops| move_before(ops, op, before));
+            assert!(error.contains(rule), "{op} before {before}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_op_that_is_missing_or_there_twice_is_found() {
+        for (name, rule) in [
+            ("CloseInherited", "close_range comes first"),
+            ("NotDumpable", "undumpable"),
+            ("Propagation", "the host's no more"),
+            ("AttachTree", "every tree is attached"),
+            ("TakeTree", "written before it is read"),
+            ("BoundingSet", "the bounding set drops"),
+            ("PivotRoot", "in the new root"),
+            ("Exec", "ends in Exec"),
+        ] {
+            let error = broken(|ops| {
+                ops.remove(at(ops, name));
+            });
+            assert!(error.contains(rule), "without {name}: {error}");
+        }
+        for (name, rule) in [
+            ("CloseInherited", "and once"),
+            ("OpenRoot", "opened once"),
+            ("AttachTree", "attached once"),
+            ("PivotRoot", "changed once"),
+            ("Created", "one CREATED"),
+            ("AwaitStart", "start comes once"),
+            ("Exec", "nothing comes after Exec"),
+        ] {
+            let error = broken(|ops| ops.insert(at(ops, name), ops[at(ops, name)]));
+            assert!(error.contains(rule), "{name} twice: {error}");
+        }
+    }
+
+    #[test]
+    fn an_op_with_the_wrong_content_is_found() {
+        let text = |text: &'static str| Text::new(text.as_bytes());
+        let all = 1 << 5;
+        let capabilities =
+            |effective, inheritable, ambient| Op::Capabilities { effective, permitted: all, inheritable, ambient };
+        let changes: &[(&str, Op<'_>, &str)] = &[
+            ("Device", Op::Symlink { path: text("/a/../b"), target: text("x"), replace: 0 }, "absolute and clean"),
+            ("Device", Op::Symlink { path: text("a"), target: text("x"), replace: 0 }, "absolute and clean"),
+            ("TakeTree", Op::TakeTree { tree: Slot(3), host: text("x"), recursive: 0 }, "a host path is absolute"),
+            ("Propagation", Op::Propagation { flags: libc::MS_SHARED | libc::MS_REC }, "private or slave"),
+            ("Propagation", Op::Propagation { flags: libc::MS_SLAVE }, "private or slave"),
+            ("Sysctl", Op::Sysctl { proc: Slot(0), path: text("sys/../x"), value: text("1") }, "lies below sys"),
+            ("Sysctl", Op::Sysctl { proc: Slot(0), path: text("sysrq-trigger"), value: text("1") }, "lies below sys"),
+            ("Sysctl", Op::Sysctl { proc: Slot(99), path: text("sys/x"), value: text("1") }, "written before"),
+            ("PivotRoot", Op::PivotRoot { root: Slot(0) }, "the root becomes the root"),
+            ("Capabilities", capabilities(all | 1, 0, 0), "effective"),
+            ("Capabilities", capabilities(all, all, all | 1), "ambient"),
+            ("Capabilities", capabilities(all, 0, all), "ambient"),
+            ("Capabilities", capabilities(all, 1, 0), "inheritable"),
+        ];
+        for (name, op, rule) in changes {
+            let error = broken(|ops| {
+                let index = at(ops, name);
+                ops[index] = *op;
+            });
+            assert!(error.contains(rule), "another {name}: {error}");
+        }
+        let mut plan = good();
+        plan.clone_flags |= libc::CLONE_NEWCGROUP as u64;
+        assert!(check(&plan).expect_err("a cgroup namespace").contains("inside the cgroup"));
+    }
 }

@@ -3,6 +3,7 @@
 //! What depends on what is there (links in the image, the file system under a mount target) is checked by init, on
 //! descriptors. Here stand the rules that need only the path.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// `path` as an absolute path without empty, `.` and `..` components: `..` at the root stays there.
@@ -33,6 +34,11 @@ pub fn clean(path: &str) -> String {
 /// A path of the host: a relative one belongs to the bundle.
 pub fn host(bundle: &Path, path: &str) -> PathBuf {
     bundle.join(path)
+}
+
+/// A path of the host as the kernel wants it.
+pub fn bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
 }
 
 /// Files below /proc that may be bound over, because lxcfs and its like do: the list is runc's.

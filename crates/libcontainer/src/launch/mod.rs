@@ -12,7 +12,7 @@
 mod child;
 mod idmap;
 mod memfd;
-mod report;
+pub(crate) mod report;
 mod sync;
 
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::plan::message::Kind;
 use crate::plan::op::Op;
 use crate::plan::{Plan, wire::Header};
@@ -43,6 +43,13 @@ pub struct Request<'a> {
     /// How many of the caller's descriptors, from 3 on, the container's process inherits. They must be open and
     /// without close-on-exec.
     pub keep_fds: u32,
+    /// Once this is readable (poll(2)), the launch is given up. It is not read from.
+    pub interrupt: Option<BorrowedFd<'a>>,
+}
+
+/// The caller asked to stop.
+pub(crate) fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted, "interrupted")
 }
 
 /// The process that executes the plan.
@@ -89,7 +96,7 @@ pub fn launch(request: &Request<'_>, on_event: &mut dyn FnMut(Event<'_>) -> Resu
     let program = memfd::init()?;
     let started = child::start(request, &program, theirs.as_fd())?;
     drop((program, theirs));
-    let mut launch = Launch { plan, child: Some(started), trace: None };
+    let mut launch = Launch { plan, interrupt: request.interrupt, child: Some(started), trace: None };
     match launch.follow(&mut socket, on_event) {
         Ok(()) => Ok(Created { child: launch.child.take(), socket, trace: launch.trace.take() }),
         Err(error) => Err(error),
@@ -131,6 +138,7 @@ impl Drop for Created {
 /// A launch under way: kills and reaps what it has started unless it gets to CREATED.
 struct Launch<'a> {
     plan: &'a Plan,
+    interrupt: Option<BorrowedFd<'a>>,
     child: Option<Child>,
     trace: Option<Vec<u64>>,
 }
@@ -146,7 +154,7 @@ impl Launch<'_> {
         }
         loop {
             let ready = if clone_at.is_none() { early.pop_front() } else { None };
-            let received = ready.map_or_else(|| socket.receive(), |message| Ok(Some(message)))?;
+            let received = ready.map_or_else(|| socket.receive(self.interrupt), |message| Ok(Some(message)))?;
             let Some(message) = received else { return Err(report::vanished(self.child.as_ref())) };
             match message.kind {
                 Kind::Forked => {

@@ -1,10 +1,12 @@
 //! The parent's end of the sync socket.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, send};
 
+use super::interrupted;
 use crate::error::{Error, Result};
 use crate::plan::message::{GO, Kind, Message, Step};
 
@@ -81,8 +83,11 @@ impl Socket {
         }
     }
 
-    /// The next message; `None` when init has closed the socket.
-    pub fn receive(&mut self) -> Result<Option<Received>> {
+    /// The next message; `None` when init has closed the socket. What `interrupt` says comes first.
+    pub fn receive(&mut self, interrupt: Option<BorrowedFd<'_>>) -> Result<Option<Received>> {
+        if let Some(interrupt) = interrupt {
+            self.wait_or_interrupt(interrupt)?;
+        }
         let mut front = [0; Message::SIZE];
         if !self.fill(&mut front)? {
             return Ok(None);
@@ -101,6 +106,18 @@ impl Socket {
             value: message.value,
             detail,
         }))
+    }
+
+    fn wait_or_interrupt(&self, interrupt: BorrowedFd<'_>) -> Result<()> {
+        let mut fds = [interrupt, self.fd.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        loop {
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) if fds[0].any() == Some(true) => return Err(interrupted()),
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::system("wait for init", errno)),
+            }
+        }
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<bool> {

@@ -4,13 +4,16 @@ mod action;
 mod names;
 
 pub use action::{Action, action};
-pub(crate) use names::namespaces as namespace_names;
+pub(super) use names::rlimit_number;
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use crate::plan::{Field, Input, Plan};
+
+/// The widest that the column of fields gets, in characters; a longer one pushes its line to the right.
+const WIDEST: usize = 44;
 
 /// The plan as text for people: what the parent prepares, then one line an op, with the config field it serves.
 pub fn text(plan: &Plan) -> String {
@@ -26,7 +29,7 @@ pub fn text(plan: &Plan) -> String {
     }
     text.push_str("\ninit\n");
     let fields: Vec<String> = (0..plan.len()).filter_map(|i| plan.field(i)).map(field_words).collect();
-    let width = fields.iter().map(|f| f.chars().count()).max().unwrap_or(0);
+    let width = fields.iter().map(|f| f.chars().count()).max().unwrap_or(0).min(WIDEST);
     for (index, field) in fields.iter().enumerate() {
         if let Some(action) = action(plan, index) {
             let _ = writeln!(text, "{index:>5}  {field:width$}  {action}");

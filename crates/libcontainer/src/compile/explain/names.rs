@@ -12,7 +12,7 @@ const NAMESPACES: &[(i32, &str)] = &[
     (libc::CLONE_NEWIPC, "ipc"),
     (libc::CLONE_NEWUTS, "uts"),
     (libc::CLONE_NEWCGROUP, "cgroup"),
-    (0x80, "time"),
+    (libc::CLONE_NEWTIME, "time"),
 ];
 
 /// The names of the namespaces in `CLONE_NEW*` flags, as config.json spells them.
@@ -72,33 +72,42 @@ pub fn capabilities(set: u64) -> String {
         0 => "none".to_owned(),
         n if n > FEW => format!("{n} capabilities"),
         _ => {
-            let names = caps::all().into_iter().filter(|c| set & c.bitmask() != 0).map(|c| c.to_string());
-            names.collect::<Vec<_>>().join(" ")
+            // caps::all is a hash set, in no order.
+            let mut members: Vec<_> = caps::all().into_iter().filter(|c| set & c.bitmask() != 0).collect();
+            members.sort_by_key(caps::Capability::index);
+            members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         }
     }
 }
 
+/// The resource limits in the order of their numbers, getrlimit(2).
+const RLIMITS: &[&str] = &[
+    "RLIMIT_CPU",
+    "RLIMIT_FSIZE",
+    "RLIMIT_DATA",
+    "RLIMIT_STACK",
+    "RLIMIT_CORE",
+    "RLIMIT_RSS",
+    "RLIMIT_NPROC",
+    "RLIMIT_NOFILE",
+    "RLIMIT_MEMLOCK",
+    "RLIMIT_AS",
+    "RLIMIT_LOCKS",
+    "RLIMIT_SIGPENDING",
+    "RLIMIT_MSGQUEUE",
+    "RLIMIT_NICE",
+    "RLIMIT_RTPRIO",
+    "RLIMIT_RTTIME",
+];
+
 /// The name of a resource limit: `RLIMIT_NOFILE`.
 pub fn rlimit(resource: u32) -> String {
-    const NAMES: [&str; 16] = [
-        "CPU",
-        "FSIZE",
-        "DATA",
-        "STACK",
-        "CORE",
-        "RSS",
-        "NPROC",
-        "NOFILE",
-        "MEMLOCK",
-        "AS",
-        "LOCKS",
-        "SIGPENDING",
-        "MSGQUEUE",
-        "NICE",
-        "RTPRIO",
-        "RTTIME",
-    ];
-    NAMES.get(resource as usize).map_or_else(|| format!("limit {resource}"), |name| format!("RLIMIT_{name}"))
+    RLIMITS.get(resource as usize).map_or_else(|| format!("limit {resource}"), |name| (*name).to_owned())
+}
+
+/// The number of a resource limit.
+pub fn rlimit_number(name: &str) -> Option<u32> {
+    RLIMITS.iter().position(|known| *known == name).map(|number| number as u32)
 }
 
 /// A limit's value.
