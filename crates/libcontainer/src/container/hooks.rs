@@ -17,8 +17,8 @@ use serde::Serialize;
 use super::process::{ExitStatus, Waited, reap, wait};
 use super::spawn::{Memory, Program};
 use super::status::Status;
-use crate::state::{HookRecord, Record};
 use crate::launch::interrupted;
+use crate::state::{HookRecord, Record};
 use crate::{Error, ErrorKind, Result, launch};
 
 /// How much of a failed hook's output the error repeats, in bytes.
@@ -156,7 +156,8 @@ mod tests {
     }
 
     fn run_one(hook: HookRecord) -> Result<()> {
-        Hooks { kind: "createRuntime", list: &[hook], bundle: Path::new("/usr/bin"), interrupt: None }.run(b"{\"id\":\"c1\"}")
+        Hooks { kind: "createRuntime", list: &[hook], bundle: Path::new("/usr/bin"), interrupt: None }
+            .run(b"{\"id\":\"c1\"}")
     }
 
     #[test]
@@ -179,7 +180,8 @@ mod tests {
         let raw = fcntl_dup(&writer);
         drop(writer);
         run_one(shell(&format!("[ ! -e /proc/$$/fd/{raw} ]"))).expect("it is not there");
-        run_one(shell("echo $(ls /proc/self/fd) >&2; [ \"$(ls /proc/self/fd | wc -l)\" = 4 ]")).expect("stdio and ls's own");
+        run_one(shell("echo $(ls /proc/self/fd) >&2; [ \"$(ls /proc/self/fd | wc -l)\" = 4 ]"))
+            .expect("stdio and ls's own");
         nix::unistd::close(raw).expect("is open");
         let mut rest = Vec::new();
         reader.read_to_end(&mut rest).expect("nobody else has the writer");

@@ -64,7 +64,13 @@ impl Runtime {
     pub fn list(&self) -> Result<Vec<(String, Result<Container>)>> {
         let mut ids = StateDir::ids(&self.root)?;
         ids.sort_unstable();
-        Ok(ids.into_iter().map(|id| { let container = self.container(&id); (id, container) }).collect())
+        Ok(ids
+            .into_iter()
+            .map(|id| {
+                let container = self.container(&id);
+                (id, container)
+            })
+            .collect())
     }
 }
 
