@@ -141,6 +141,17 @@ impl Error {
         self
     }
 
+    /// Adds what went wrong afterwards, in cleaning up.
+    #[must_use]
+    pub(crate) fn and_then(mut self, second: impl std::fmt::Display) -> Self {
+        let words = format!("and then: {second}");
+        self.0.hint = Some(match self.0.hint.take() {
+            Some(hint) => format!("{hint}; {words}").into(),
+            None => words.into(),
+        });
+        self
+    }
+
     /// What sort of failure it was.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

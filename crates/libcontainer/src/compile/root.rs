@@ -62,7 +62,7 @@ impl Compiler<'_> {
             self.push("linux.sysctl", Op::OpenProc { proc: self.slots.proc });
         }
         for (key, value) in &self.config.linux.sysctl {
-            let path = format!("sys/{}", key.replace('.', "/"));
+            let path = format!("sys/{}", crate::config::sysctl::path(key));
             let field = Field::labelled("linux.sysctl", key.to_string());
             let op = Op::Sysctl {
                 proc: self.slots.proc,

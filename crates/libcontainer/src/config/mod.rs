@@ -1,6 +1,8 @@
 //! config.json: its types, reading it, and what must hold of it before anything is done.
 
 mod load;
+#[cfg(feature = "oci-spec")]
+mod oci;
 mod refuse;
 pub mod sysctl;
 pub mod types;

@@ -9,17 +9,22 @@
 //!                 └──────kill──────┴────────────▲
 //! ```
 
+mod create;
 mod delete;
 mod hooks;
+mod inputs;
 mod kill;
 mod process;
+mod record;
 mod spawn;
 mod start;
 mod status;
+mod trace;
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 
+pub use create::CreateOptions;
 pub use process::ExitStatus;
 pub use status::{State, Status};
 

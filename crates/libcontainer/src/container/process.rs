@@ -116,6 +116,15 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
     }
 }
 
+/// A process's pid in its own pid namespace, as its hooks see it (proc_pid_status(5), NSpid).
+pub(crate) fn pid_inside(pid: i32) -> Result<i32> {
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &e).path(&path))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    line.and_then(|pids| pids.split_ascii_whitespace().last()?.parse().ok())
+        .ok_or_else(|| Error::system("understand", Errno::EINVAL).path(path))
+}
+
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waited {

@@ -91,7 +91,7 @@ impl Container {
         let Err(error) = hooks.run(&state) else { return Ok(()) };
         match kill::end(&self.record, init, END_TIMEOUT) {
             Ok(()) => Err(error),
-            Err(second) => Err(error.hint(format!("and then: {second}"))),
+            Err(second) => Err(error.and_then(second)),
         }
     }
 }

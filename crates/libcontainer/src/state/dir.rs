@@ -26,7 +26,6 @@ pub(crate) const FIFO_ERR: &str = "err";
 #[derive(Debug)]
 pub(crate) struct StateDir {
     fd: OwnedFd,
-    root: PathBuf,
     path: PathBuf,
 }
 
@@ -46,7 +45,7 @@ impl StateDir {
             Err(e) => return Err(taken(e, &path)),
         }
         let fd = open_dir(&path).map_err(failed("open the state directory"))?;
-        let dir = StateDir { fd, root: root.to_owned(), path };
+        let dir = StateDir { fd, path };
         // A `delete` that came between mkdir and here has the lock, or has removed the directory already.
         if !dir.try_lock()? || dir.is_removed()? {
             return Err(Error::new(ErrorKind::NotFound, "container was deleted while it was being created"));
@@ -59,7 +58,7 @@ impl StateDir {
         check_id(id)?;
         let path = root.join(id);
         match open_dir(&path) {
-            Ok(fd) => Ok(StateDir { fd, root: root.to_owned(), path }),
+            Ok(fd) => Ok(StateDir { fd, path }),
             Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Err(not_found()),
             Err(e) => Err(Error::system("open the state directory", e).path(path)),
         }
@@ -87,11 +86,6 @@ impl StateDir {
     /// The directory's path.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The root directory that it lies in.
-    pub fn root(&self) -> &Path {
-        &self.root
     }
 
     /// Takes the lock unless somebody else holds it.
