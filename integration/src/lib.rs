@@ -14,6 +14,7 @@ pub mod isolate;
 pub mod processes;
 pub mod sandbox;
 pub mod snapshot;
+pub mod strip;
 
 pub use bundle::Bundle;
 pub use command::{Cmd, Output, Running};

@@ -1,1 +1,80 @@
-fn main() {}
+//! gantry, an OCI container runtime with runc's command line.
+//!
+//! The binary reads arguments and writes text and exit codes; what a container is, `libcontainer` knows.
+
+mod cli;
+mod commands;
+mod error;
+mod report;
+mod signal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use cli::parse::{self, Parsed};
+use cli::{Action, Command, help, table};
+use commands::Context;
+use error::{Error, Result};
+use report::Report;
+
+/// The exit status of a command that failed, unless its entry in the table says otherwise.
+const FAILURE: u8 = 1;
+
+fn main() -> ExitCode {
+    let mut parser = lexopt::Parser::from_env();
+    let mut global = Parsed::default();
+    let name = parse::globals(&mut parser, &mut global);
+    let mut report = match Report::new(&global) {
+        Ok(report) => report,
+        Err(error) => {
+            Report::bare().fail(&error);
+            return FAILURE.into();
+        }
+    };
+    let mut failure = FAILURE;
+    let result = name.and_then(|name| match name {
+        _ if global.is_on(&table::VERSION) => commands::text::version(),
+        _ if global.is_on(&table::HELP) => commands::text::overview(),
+        None => commands::text::overview(),
+        Some(name) => {
+            let command = command(&name)?;
+            failure = command.failure;
+            run(command, &mut parser, &global, &mut report)
+        }
+    });
+    match result {
+        Ok(code) => {
+            report.succeed();
+            code.into()
+        }
+        Err(Error::OutputClosed) => ExitCode::SUCCESS,
+        Err(error) => {
+            report.fail(&error);
+            failure.into()
+        }
+    }
+}
+
+fn command(name: &OsString) -> Result<&'static Command> {
+    let known = name.to_str().and_then(cli::find);
+    known.ok_or_else(|| Error::usage(format!("unknown command {name:?}; see gantry --help")))
+}
+
+fn run(command: &'static Command, parser: &mut lexopt::Parser, global: &Parsed, report: &mut Report) -> Result<u8> {
+    let Action::Run(run) = command.action else {
+        return Err(Error::usage(format!("gantry {}: not implemented yet", command.name)));
+    };
+    let parsed = parse::command(parser, command)?;
+    if parsed.is_on(&table::HELP) {
+        report::print(&help::command(command))?;
+        return Ok(0);
+    }
+    report.debug(|| format!("gantry {}: {}", env!("CARGO_PKG_VERSION"), line()));
+    run(&mut Context { global, report }, &parsed)
+}
+
+/// The command line, for the debug log.
+fn line() -> String {
+    let words: Vec<_> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+    words.join(" ")
+}

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use libcontainer::compile::{self, Compiled, Context, Options, explain, invariants};
-use libcontainer::config::Config;
+use libcontainer::config;
 use libcontainer::host::{CgroupLayout, Hierarchy, HostFacts};
 
 fn fixtures() -> PathBuf {
@@ -45,7 +45,7 @@ fn hybrid() -> HostFacts {
 }
 
 fn compiled(text: &[u8], facts: &HostFacts) -> libcontainer::Result<Compiled> {
-    let config: Config<'_> = serde_json::from_slice(text).expect("config");
+    let config = config::parse(text)?;
     compile::create(&config, &Context { bundle: Path::new("/bundle"), id: "demo", facts, options: Options::default() })
 }
 

@@ -46,17 +46,14 @@ pub(super) fn mount(compiler: &mut Compiler<'_>, mount: &Mount<'_>, trees: &[Slo
     };
     compiler.plan.push(&mount.field, tmpfs);
     let set = BASE | mount.options.set | mount.late | mount.late_recursive;
-    let flags = MountFlags {
-        set,
-        clear: mount.options.clear & attr::ATIME,
-        propagation: propagation.list(),
-        ..MountFlags::NONE
-    };
+    let new = MountFlags { set, propagation: propagation.list(), ..MountFlags::NONE };
+    // A bind starts with the attributes of its source: the access time field is cleared before it is set.
+    let bind = MountFlags { clear: mount.options.clear & attr::ATIME, ..new };
     for (index, source) in content.sources.iter().enumerate() {
         let dest = format!("{}/{}", mount.dest, source.name);
         let dest = Text::new(dest.as_bytes());
         match trees.get(index) {
-            Some(tree) => compiler.plan.push(&mount.field, Op::AttachTree { tree: *tree, dest, flags }),
+            Some(tree) => compiler.plan.push(&mount.field, Op::AttachTree { tree: *tree, dest, flags: bind }),
             None => {
                 let options: TextListBuf = source.controllers.split(',').collect();
                 let op = Op::MountFs {
@@ -64,7 +61,7 @@ pub(super) fn mount(compiler: &mut Compiler<'_>, mount: &Mount<'_>, trees: &[Slo
                     fstype: Text::new(b"cgroup"),
                     source: Text::new(b"cgroup"),
                     options: options.list(),
-                    flags,
+                    flags: new,
                     keep: Slot::NONE,
                     inherit_mode: 0,
                 };

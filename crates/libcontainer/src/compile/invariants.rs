@@ -110,8 +110,10 @@ impl Walk {
                 rule(!self.hidden, "masks come after the last mount")?;
                 self.root_path(path)
             }
-            Op::SetMountAttr { dest: path, .. } => {
-                rule(!self.hidden, "masks come after the last change of a mount")?;
+            Op::SetMountAttr { dest: path, flags } => {
+                // The propagation of the root is the exception: an unbindable mount cannot be copied for a mask.
+                let attributes = flags.set | flags.clear | flags.rec_set | flags.rec_clear;
+                rule(!self.hidden || attributes == 0, "masks come after the last change of a mount")?;
                 self.root_path(path)
             }
             Op::Device { path, .. } | Op::Symlink { path, .. } => self.root_path(path),
@@ -325,7 +327,9 @@ mod tests {
         let mut ops: Vec<Op<'_>> = plan.ops().map(|(op, _)| op).collect();
         edit(&mut ops);
         let mut new = Plan::new();
-        plan.inputs().iter().for_each(|input| drop(new.input(input.clone())));
+        plan.inputs().iter().for_each(|input| {
+            new.input(input.clone());
+        });
         while new.slots() < plan.slots() {
             new.slot();
         }

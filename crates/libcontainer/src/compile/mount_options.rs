@@ -252,6 +252,13 @@ impl MountOptions<'_> {
         self.set | self.clear | self.rec_set | self.rec_clear == 0 && self.propagation.is_empty()
     }
 
+    /// The attributes of a mount that is made anew. It starts without any and has nothing below it, so there is
+    /// nothing to clear and nothing recursive.
+    pub fn flags_of_new<'b>(&self, propagation: &'b NumbersBuf) -> MountFlags<'b> {
+        let set = (self.set & !self.rec_clear) | self.rec_set;
+        MountFlags { set, propagation: propagation.list(), ..MountFlags::NONE }
+    }
+
     /// The attributes as the ops hold them; `propagation` lends its storage.
     pub fn flags<'b>(&self, propagation: &'b NumbersBuf) -> MountFlags<'b> {
         MountFlags {
@@ -324,6 +331,13 @@ mod tests {
             let error = parse(&Field::labelled("mounts[3]", "/x"), ["ro", option]).expect_err("refused");
             assert!(error.to_string().starts_with(&format!("mounts[3].options[1]: {option:?}: ")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_new_mount_has_nothing_to_clear() {
+        let options = parsed(&["rw", "noatime", "suid", "rnoexec", "rstrictatime", "nodev", "rdev"]);
+        let flags = options.flags_of_new(&NumbersBuf::default()).set;
+        assert_eq!(flags, attr::NOEXEC | attr::STRICTATIME);
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl<'a> Compiler<'a> {
             fstype: Text::new(fstype.as_bytes()),
             source: Text::new(source.as_bytes()),
             options: options.list(),
-            flags: mount.options.flags(&propagation),
+            flags: mount.options.flags_of_new(&propagation),
             keep: if keep { self.slots.proc } else { Slot::NONE },
             inherit_mode: inherit.into(),
         };

@@ -23,7 +23,7 @@ use super::trace::Timeline;
 use super::{Container, Runtime, delete, record};
 use crate::cgroup::Cgroup;
 use crate::compile::{self, Compiled, Context};
-use crate::config::{Bundle, Config};
+use crate::config::{self, Bundle, Config};
 use crate::host::HostFacts;
 use crate::launch::{self, Child, Event, Request};
 use crate::plan::Plan;
@@ -67,6 +67,7 @@ impl Runtime {
         check_id(id)?;
         let mut timeline = Timeline::new(options.trace)?;
         let config = bundle.config()?;
+        config::validate(&config)?;
         timeline.phase("read config");
         let facts = HostFacts::gather()?;
         timeline.phase("gather host facts");

@@ -23,7 +23,7 @@ pub(crate) use dir::{FIFO_ERR, FIFO_GO, StateDir, lock, not_found};
 pub(crate) use id::check as check_id;
 pub use record::HookRecord;
 pub(crate) use record::{HookRecords, LateOp, Phase, Record};
-pub(crate) use timestamp::now as timestamp_now;
+pub use timestamp::now as timestamp_now;
 
 #[cfg(test)]
 pub(crate) use record::tests::example as example_record;

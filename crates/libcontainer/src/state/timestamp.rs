@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The present in UTC, as RFC 3339 with nanoseconds.
-pub(crate) fn now() -> String {
+pub fn now() -> String {
     // A clock before 1970 is shown as 1970: the record needs a well-formed time, and nothing is decided by it.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format(since.as_secs(), since.subsec_nanos())
