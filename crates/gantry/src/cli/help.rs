@@ -32,25 +32,32 @@ pub fn command(command: &Command) -> String {
     text
 }
 
+/// The widest first column: what is longer has its words on the next line.
+const COLUMN: usize = 30;
+
 fn flags<'a>(text: &mut String, flags: impl Iterator<Item = &'a Flag>) {
     let rows: Vec<_> = flags.filter(|flag| flag.is_listed()).map(|flag| (spelling(flag), words(flag))).collect();
-    let width = rows.iter().map(|(spelling, _)| spelling.len()).max().unwrap_or(0);
+    let width = rows.iter().map(|(spelling, _)| spelling.len()).filter(|width| *width <= COLUMN).max().unwrap_or(0);
     for (spelling, words) in rows {
-        let _ = writeln!(text, "  {spelling:width$}  {words}");
+        if spelling.len() > width {
+            let _ = writeln!(text, "  {spelling}\n  {:width$}  {words}", "");
+        } else {
+            let _ = writeln!(text, "  {spelling:width$}  {words}");
+        }
     }
 }
 
 /// `-b, --bundle DIR`.
 fn spelling(flag: &Flag) -> String {
     let short = flag.short.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
-    let value = flag.value.name();
+    let value = flag.value_name();
     format!("{short}--{}{}{value}", flag.long, if value.is_empty() { "" } else { " " })
 }
 
 /// What the flag does, and what it does not.
 pub(super) fn words(flag: &Flag) -> String {
     match flag.support {
-        Support::NoEffect(because) => format!("{}: no effect, {because}", flag.help),
+        Support::NoEffect(because) => format!("{} (no effect: {because})", flag.help),
         _ => flag.help.to_owned(),
     }
 }

@@ -51,7 +51,7 @@ fn flags<'a>(page: &mut String, flags: impl Iterator<Item = &'a Flag>) {
             let _ = write!(page, "\\fB\\-{letter}\\fR, ");
         }
         let _ = write!(page, "\\fB\\-\\-{}\\fR", escape(flag.long));
-        let value = flag.value.name();
+        let value = flag.value_name();
         if !value.is_empty() {
             let _ = write!(page, " \\fI{}\\fR", escape(&value));
         }

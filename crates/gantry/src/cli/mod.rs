@@ -13,7 +13,7 @@ pub mod table;
 use crate::commands::Context;
 use crate::error::Result;
 
-/// What a flag's value is: a check for the parser, a word for the help, a source for completions.
+/// What a flag's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     /// None: the flag is on or off. `--flag=true` and `--flag=false` are understood as well.
@@ -26,19 +26,6 @@ pub enum Value {
     Dir,
     /// One of these words.
     Choice(&'static [&'static str]),
-}
-
-impl Value {
-    /// The name of the value in the help; empty for a switch.
-    pub fn name(self) -> String {
-        match self {
-            Value::Switch => String::new(),
-            Value::Number => "N".to_owned(),
-            Value::File => "FILE".to_owned(),
-            Value::Dir => "DIR".to_owned(),
-            Value::Choice(words) => words.join("|"),
-        }
-    }
 }
 
 /// Whether a flag does what it says.
@@ -75,7 +62,31 @@ pub struct Flag {
 impl Flag {
     /// True if there is a value with which it does something.
     pub fn is_listed(&self) -> bool {
-        !matches!(self.support, Support::Refused { values: [], .. })
+        match self.support {
+            Support::Refused { values, .. } => !values.is_empty() && self.value != Value::Switch,
+            _ => true,
+        }
+    }
+
+    /// The words that a choice offers; none for other values.
+    pub fn words(&self) -> Vec<&'static str> {
+        let Value::Choice(words) = self.value else { return Vec::new() };
+        let refused = match self.support {
+            Support::Refused { values, .. } => values,
+            _ => &[],
+        };
+        words.iter().copied().filter(|word| !refused.contains(word)).collect()
+    }
+
+    /// The name of the value in the help; empty for a switch.
+    pub fn value_name(&self) -> String {
+        match self.value {
+            Value::Switch => String::new(),
+            Value::Number => "N".to_owned(),
+            Value::File => "FILE".to_owned(),
+            Value::Dir => "DIR".to_owned(),
+            Value::Choice(_) => self.words().join("|"),
+        }
     }
 }
 

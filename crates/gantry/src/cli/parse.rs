@@ -175,7 +175,7 @@ fn single_dash(
 }
 
 fn value_of(parser: &mut Parser, flag: &Flag) -> Result<OsString> {
-    parser.value().map_err(|_| Error::usage(format!("--{} needs a value ({})", flag.long, flag.value.name())))
+    parser.value().map_err(|_| Error::usage(format!("--{} needs a value ({})", flag.long, flag.value_name())))
 }
 
 fn wrong(error: lexopt::Error) -> Error {

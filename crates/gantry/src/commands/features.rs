@@ -2,7 +2,7 @@
 //!
 //! What is listed here works. Nothing is on standard error: CRI-O reads both streams as one document.
 
-use libcontainer::compile::{capabilities, mount_options};
+use libcontainer::compile::{capability_names, mount_options};
 use serde::Serialize;
 
 use super::text::SPEC_VERSION;
@@ -81,7 +81,7 @@ fn document() -> Features {
         mount_options: mount_options::names().collect(),
         linux: Linux {
             namespaces: NAMESPACES,
-            capabilities: capabilities::names(),
+            capabilities: capability_names(),
             cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: false },
             seccomp: NO,
             apparmor: NO,

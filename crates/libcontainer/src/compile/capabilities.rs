@@ -39,6 +39,13 @@ pub struct Names<'a, S> {
 
 const FIELD: &str = "process.capabilities";
 
+/// The names that [`sets`] knows, by number: `linux.capabilities` of the features document.
+pub fn names() -> Vec<String> {
+    let mut all: Vec<Capability> = caps::all().into_iter().collect();
+    all.sort_unstable_by_key(|capability| capability.index());
+    all.iter().map(Capability::to_string).collect()
+}
+
 /// The sets that can be granted: `grantable` holds the runtime's own bounding set.
 pub fn sets<'a, S: AsRef<str>>(names: Names<'a, S>, grantable: u64, warnings: &mut Vec<String>) -> Sets {
     let mut unknown: Vec<&str> = Vec::new();

@@ -22,6 +22,7 @@ mod root;
 
 use std::path::Path;
 
+pub use capabilities::names as capability_names;
 use process::Environment;
 
 use crate::cgroup::devices::Filter;

@@ -61,7 +61,7 @@ pub fn script() -> String {
     for command in tables() {
         let name = command.map_or("", |c| c.name);
         for flag in flags(command).filter(|f| takes_value(f)) {
-            let _ = writeln!(text, "        {}) {} ;;", patterns(name, flag).join("|"), value(flag.value));
+            let _ = writeln!(text, "        {}) {} ;;", patterns(name, flag).join("|"), value(flag));
         }
     }
     text.push_str("        *)\n            case \"$command $place $cur\" in\n");
@@ -85,11 +85,11 @@ fn patterns(command: &str, flag: &Flag) -> Vec<String> {
     short.into_iter().chain([format!("'{command} --{}'", flag.long)]).collect()
 }
 
-fn value(value: Value) -> String {
-    match value {
+fn value(flag: &Flag) -> String {
+    match flag.value {
         Value::Dir => "files=directory".to_owned(),
         Value::File => "files=file".to_owned(),
-        Value::Choice(words) => format!("words='{}'", words.join(" ")),
+        Value::Choice(_) => format!("words='{}'", flag.words().join(" ")),
         Value::Number | Value::Switch => "words=".to_owned(),
     }
 }

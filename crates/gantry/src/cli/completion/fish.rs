@@ -62,8 +62,8 @@ fn spec(flag: &Flag) -> String {
     match flag.value {
         Value::File => text.push_str(" -F"),
         Value::Dir => text.push_str(" -a '(__fish_complete_directories)'"),
-        Value::Choice(words) => {
-            let _ = write!(text, " -a {}", quoted(&words.join(" ")));
+        Value::Choice(_) => {
+            let _ = write!(text, " -a {}", quoted(&flag.words().join(" ")));
         }
         Value::Number | Value::Switch => {}
     }

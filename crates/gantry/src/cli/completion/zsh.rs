@@ -77,7 +77,7 @@ fn spec(flag: &Flag) -> String {
         Value::Number => ":N: ".to_owned(),
         Value::File => ":FILE:_files".to_owned(),
         Value::Dir => ":DIR:_files -/".to_owned(),
-        Value::Choice(words) => format!(":word:({})", words.join(" ")),
+        Value::Choice(_) => format!(":word:({})", flag.words().join(" ")),
     };
     let (plus, equals) = if value.is_empty() { ("", "") } else { ("+", "=") };
     let rest = quoted(&format!("[{help}]{value}"));
