@@ -359,3 +359,67 @@ fn a_root_that_is_shared_does_not_reach_the_host() {
     }
     assert_eq!(fs::read_to_string("/proc/self/mountinfo").expect("mountinfo"), host);
 }
+
+/// A process in namespaces of its own, killed when dropped.
+struct Holder(std::process::Child);
+
+impl Holder {
+    fn new(flags: &[&str]) -> Holder {
+        let mut command = std::process::Command::new("unshare");
+        command.args(flags).args(["--propagation", "private", "sleep", "60"]);
+        let holder = Holder(command.spawn().expect("unshare(1)"));
+        // unshare has done its work once it has become sleep.
+        let name = format!("/proc/{}/comm", holder.0.id());
+        while fs::read_to_string(&name).expect("comm") != "sleep\n" {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        holder
+    }
+
+    fn namespace(&self, name: &str) -> PathBuf {
+        format!("/proc/{}/ns/{name}", self.0.id()).into()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn namespaces_are_joined_by_path() {
+    if !is_root("joined namespaces") {
+        return;
+    }
+    let holder = Holder::new(&["--mount", "--net", "--uts"]);
+    let own_pid = PathBuf::from(format!("/proc/{}/ns/pid", std::process::id()));
+    let mut config = config(
+        "cd /proc/self/ns; for n in net uts pid mnt; do readlink $n; done; hostname; cat /tmp/file; grep -c . /proc/self/mountinfo",
+    );
+    config["hostname"] = json!("joined");
+    config["linux"]["namespaces"] = json!([
+        { "type": "mount", "path": holder.namespace("mnt") },
+        { "type": "pid", "path": own_pid },
+        { "type": "network", "path": holder.namespace("net") },
+        { "type": "uts", "path": holder.namespace("uts") },
+        { "type": "ipc" }
+    ]);
+    let bundle = Bundle::new("joined");
+    fs::write(bundle.0.join("file"), "of the bundle\n").expect("a file");
+    let mounts = config["mounts"].as_array_mut().expect("mounts");
+    mounts.push(json!({ "destination": "/tmp/file", "source": "file", "options": ["bind", "ro"] }));
+    let (text, code) = run_in(&bundle, "joined", &config).expect("runs");
+    assert_eq!(code, 0, "{text}");
+    let link = |path: &Path| fs::read_link(path).expect("a namespace").to_string_lossy().into_owned();
+    let expected = [
+        link(&holder.namespace("net")),
+        link(&holder.namespace("uts")),
+        link(&own_pid),
+        link(&holder.namespace("mnt")),
+        "joined".to_owned(),
+        "of the bundle".to_owned(),
+    ];
+    assert_eq!(text.lines().take(6).collect::<Vec<_>>(), expected, "{text}");
+}

@@ -40,6 +40,8 @@ struct Walk {
     bounding: Option<u64>,
     ids: bool,
     capabilities: bool,
+    /// init dies with the thread that launched it.
+    bound_to_parent: bool,
     created: bool,
     started: bool,
     executed: bool,
@@ -104,6 +106,9 @@ impl Walk {
             Op::OpenRoot { host, .. } => {
                 rule(self.root.is_none(), "the root is opened once")?;
                 rule(host.as_bytes().starts_with(b"/"), "a host path is absolute")
+            }
+            Op::MountFs { flags, .. } if flags.clear | flags.rec_set | flags.rec_clear != 0 => {
+                Err("a new mount has nothing to clear, and nothing below it".to_owned())
             }
             Op::MountFs { dest: path, .. } | Op::AttachTree { dest: path, .. } => {
                 rule(!self.pivoted, "mounts are made before the root is changed, while hooks can still see the host")?;
@@ -245,7 +250,9 @@ impl Walk {
                 rule(!self.pivoted, "the root is changed once")?;
                 self.pivoted = true;
             }
+            Op::ParentDeath { signal } => self.bound_to_parent = signal != 0,
             Op::Created {} => {
+                rule(!self.bound_to_parent, "a created container outlives the runtime")?;
                 rule(!self.created, "there is one CREATED")?;
                 rule(self.capabilities, "the container is created once its capabilities are set")?;
                 self.created = true;
@@ -289,6 +296,8 @@ mod tests {
     use crate::config::Config;
     use crate::host::{CgroupLayout, HostFacts};
     use crate::plan::Field;
+    use crate::plan::op::MountFlags;
+    use crate::plan::wire::TextList;
 
     /// A config with something of everything that an invariant is about.
     const CONFIG: &str = r#"{
@@ -420,8 +429,19 @@ mod tests {
         let all = 1 << 5;
         let capabilities =
             |effective, inheritable, ambient| Op::Capabilities { effective, permitted: all, inheritable, ambient };
+        let mount_with = |flags| Op::MountFs {
+            dest: text("/proc"),
+            fstype: text("proc"),
+            source: text("proc"),
+            options: TextList::new(0, &[]),
+            flags,
+            keep: Slot::NONE,
+            inherit_mode: 0,
+        };
         let changes: &[(&str, Op<'_>, &str)] = &[
             ("Device", Op::Symlink { path: text("/a/../b"), target: text("x"), replace: 0 }, "absolute and clean"),
+            ("ResetSignals", Op::ParentDeath { signal: 9 }, "outlives the runtime"),
+            ("MountFs", mount_with(MountFlags { clear: 1, ..MountFlags::NONE }), "nothing to clear"),
             ("Device", Op::Symlink { path: text("a"), target: text("x"), replace: 0 }, "absolute and clean"),
             ("TakeTree", Op::TakeTree { tree: Slot(3), host: text("x"), recursive: 0 }, "a host path is absolute"),
             ("Propagation", Op::Propagation { flags: libc::MS_SHARED | libc::MS_REC }, "private or slave"),

@@ -12,7 +12,6 @@
 use std::collections::HashSet;
 
 use super::capabilities::{self, Names};
-use super::explain::rlimit_number;
 use super::{Compiler, paths};
 use crate::error::{Error, Result};
 use crate::plan::op::Op;
@@ -41,16 +40,20 @@ impl Compiler<'_> {
         self.rlimits()?;
         self.push("process.user.umask", Op::Umask { mask: process.user.umask.unwrap_or(DEFAULT_UMASK) });
         self.identity(environment);
+        if self.ctx.options.parent_death.is_some() {
+            // The wish survives execve(2): whoever created the container may leave now, and it stays.
+            self.push("process", Op::ParentDeath { signal: 0 });
+        }
         self.push("process", Op::Created {});
         self.push("process", Op::AwaitStart { go: self.slots.go, err: self.slots.err });
         Ok(())
     }
 
     fn names(&mut self) {
-        if let Some(name) = self.config.hostname.as_deref() {
+        if let Some(name) = self.config.hostname.as_deref().filter(|name| !name.is_empty()) {
             self.push("hostname", Op::Hostname { name: Text::new(name.as_bytes()) });
         }
-        if let Some(name) = self.config.domainname.as_deref() {
+        if let Some(name) = self.config.domainname.as_deref().filter(|name| !name.is_empty()) {
             self.push("domainname", Op::Domainname { name: Text::new(name.as_bytes()) });
         }
     }
@@ -59,7 +62,7 @@ impl Compiler<'_> {
     fn rlimits(&mut self) -> Result<()> {
         for (index, limit) in self.config.process.rlimits.iter().enumerate() {
             let field = Field::labelled(format!("process.rlimits[{index}]"), limit.kind.to_string());
-            let resource = rlimit_number(&limit.kind).ok_or_else(|| {
+            let resource = limit.resource().ok_or_else(|| {
                 Error::invalid(
                     format!("process.rlimits[{index}].type"),
                     format!("unknown resource limit {:?}", &*limit.kind),
