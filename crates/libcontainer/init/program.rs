@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::mem::size_of;
 
-use crate::message::{Kind, Step};
+use crate::message::{Kind, Message, Step};
 use crate::paths::{self, Buffer};
 use crate::report::{self, At, Done, Fail};
 use crate::run::{Init, Never};
@@ -217,6 +217,10 @@ pub fn run_hook(
         status => {
             let mut fail = Fail::new(Step::HookStatus, Errno(0));
             fail.value = status;
+            // What it said last says most about why.
+            let mut words = [0u8; Message::DETAIL_MAX];
+            let count = sys::read_tail(output, &mut words).unwrap_or(0);
+            fail.detail = report::keep(words.get(..count).unwrap_or_default());
             Err(fail)
         }
     }

@@ -305,6 +305,27 @@ fn paths_are_hidden_and_kernel_parameters_written() {
 }
 
 #[test]
+fn the_working_directory_is_created_in_time_and_lies_on_top_of_covers() {
+    if !is_root("the working directory") {
+        return;
+    }
+    let mut config = config("pwd; echo x > file && echo written || echo refused");
+    config["root"]["readonly"] = json!(true);
+    config["process"]["cwd"] = json!("/new/dir");
+    let bundle = Bundle::new("cwd");
+    for dir in ["proc", "dev"] {
+        fs::create_dir_all(bundle.0.join("rootfs").join(dir)).expect("a mount point");
+    }
+    let (text, _) = run_in(&bundle, "cwd", &config).expect("runs");
+    assert!(text.starts_with("/new/dir\n") && text.ends_with("refused\n"), "{text}");
+    config["root"]["readonly"] = json!(false);
+    config["process"]["cwd"] = json!("/tmp/cover/new");
+    config["linux"]["readonlyPaths"] = json!(["/tmp/cover"]);
+    let (text, _) = run_in(&bundle, "cwd", &config).expect("runs");
+    assert!(text.starts_with("/tmp/cover/new\n") && text.ends_with("refused\n"), "{text}");
+}
+
+#[test]
 fn every_option_of_the_table_can_be_mounted() {
     if !is_root("mount options") {
         return;
@@ -358,4 +379,68 @@ fn a_root_that_is_shared_does_not_reach_the_host() {
         assert!(mount_line(&text, "/").contains(mark), "{propagation}: {text}");
     }
     assert_eq!(fs::read_to_string("/proc/self/mountinfo").expect("mountinfo"), host);
+}
+
+/// A process in namespaces of its own, killed when dropped.
+struct Holder(std::process::Child);
+
+impl Holder {
+    fn new(flags: &[&str]) -> Holder {
+        let mut command = std::process::Command::new("unshare");
+        command.args(flags).args(["--propagation", "private", "sleep", "60"]);
+        let holder = Holder(command.spawn().expect("unshare(1)"));
+        // unshare has done its work once it has become sleep.
+        let name = format!("/proc/{}/comm", holder.0.id());
+        while fs::read_to_string(&name).expect("comm") != "sleep\n" {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        holder
+    }
+
+    fn namespace(&self, name: &str) -> PathBuf {
+        format!("/proc/{}/ns/{name}", self.0.id()).into()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn namespaces_are_joined_by_path() {
+    if !is_root("joined namespaces") {
+        return;
+    }
+    let holder = Holder::new(&["--mount", "--net", "--uts"]);
+    let own_pid = PathBuf::from(format!("/proc/{}/ns/pid", std::process::id()));
+    let mut config = config(
+        "cd /proc/self/ns; for n in net uts pid mnt; do readlink $n; done; hostname; cat /tmp/file; grep -c . /proc/self/mountinfo",
+    );
+    config["hostname"] = json!("joined");
+    config["linux"]["namespaces"] = json!([
+        { "type": "mount", "path": holder.namespace("mnt") },
+        { "type": "pid", "path": own_pid },
+        { "type": "network", "path": holder.namespace("net") },
+        { "type": "uts", "path": holder.namespace("uts") },
+        { "type": "ipc" }
+    ]);
+    let bundle = Bundle::new("joined");
+    fs::write(bundle.0.join("file"), "of the bundle\n").expect("a file");
+    let mounts = config["mounts"].as_array_mut().expect("mounts");
+    mounts.push(json!({ "destination": "/tmp/file", "source": "file", "options": ["bind", "ro"] }));
+    let (text, code) = run_in(&bundle, "joined", &config).expect("runs");
+    assert_eq!(code, 0, "{text}");
+    let link = |path: &Path| fs::read_link(path).expect("a namespace").to_string_lossy().into_owned();
+    let expected = [
+        link(&holder.namespace("net")),
+        link(&holder.namespace("uts")),
+        link(&own_pid),
+        link(&holder.namespace("mnt")),
+        "joined".to_owned(),
+        "of the bundle".to_owned(),
+    ];
+    assert_eq!(text.lines().take(6).collect::<Vec<_>>(), expected, "{text}");
 }

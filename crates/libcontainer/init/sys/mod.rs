@@ -316,6 +316,16 @@ pub fn rewind(fd: i32) {
     let _ = plain(nr::LSEEK, [fd as usize, 0, 0, 0, 0, 0]);
 }
 
+/// The end of a file, as much of it as fits.
+pub fn read_tail(fd: i32, buffer: &mut [u8]) -> Sys<usize> {
+    const SEEK_END: usize = 2;
+    // A shorter file is read from its beginning.
+    if plain(nr::LSEEK, [fd as usize, buffer.len().wrapping_neg(), SEEK_END, 0, 0, 0]).is_err() {
+        rewind(fd);
+    }
+    read(fd, buffer)
+}
+
 /// dup3(2) without close-on-exec.
 pub fn dup_onto(fd: i32, onto: i32) -> Sys<()> {
     done(plain(nr::DUP3, [fd as usize, onto as usize, 0, 0, 0, 0]))

@@ -37,9 +37,13 @@ struct Walk {
     root: Option<Slot>,
     pivoted: bool,
     hidden: bool,
+    /// The working directory is one on top of everything that was mounted.
+    in_cwd: bool,
     bounding: Option<u64>,
     ids: bool,
     capabilities: bool,
+    /// init dies with the thread that launched it.
+    bound_to_parent: bool,
     created: bool,
     started: bool,
     executed: bool,
@@ -105,6 +109,9 @@ impl Walk {
                 rule(self.root.is_none(), "the root is opened once")?;
                 rule(host.as_bytes().starts_with(b"/"), "a host path is absolute")
             }
+            Op::MountFs { flags, .. } if flags.clear | flags.rec_set | flags.rec_clear != 0 => {
+                Err("a new mount has nothing to clear, and nothing below it".to_owned())
+            }
             Op::MountFs { dest: path, .. } | Op::AttachTree { dest: path, .. } => {
                 rule(!self.pivoted, "mounts are made before the root is changed, while hooks can still see the host")?;
                 rule(!self.hidden, "masks come after the last mount")?;
@@ -114,16 +121,19 @@ impl Walk {
                 // The propagation of the root is the exception: an unbindable mount cannot be copied for a mask.
                 let attributes = flags.set | flags.clear | flags.rec_set | flags.rec_clear;
                 rule(!self.hidden || attributes == 0, "masks come after the last change of a mount")?;
+                self.in_cwd = false;
                 self.root_path(path)
             }
             Op::Device { path, .. } | Op::Symlink { path, .. } => self.root_path(path),
             Op::WorkingDirectory { path } => {
                 rule(self.pivoted, "the working directory is one of the new root")?;
+                self.in_cwd = true;
                 self.root_path(path)
             }
             Op::Mask { path, .. } | Op::ReadonlyPath { path } => {
                 rule(self.pivoted, "paths are hidden in the new root")?;
                 self.hidden = true;
+                self.in_cwd = false;
                 self.root_path(path)
             }
             Op::Sysctl { path, .. } => {
@@ -218,6 +228,7 @@ impl Walk {
             Op::SetIds { .. } => {
                 rule(self.pivoted, "the root is changed while init may")?;
                 rule(self.bounding.is_some(), "the bounding set drops before the ids")?;
+                rule(self.in_cwd, "the working directory is entered after the last cover, or it would be below it")?;
                 self.ids = true;
             }
             Op::Rlimit { .. } | Op::Home { .. } | Op::WorkingDirectory { .. } | Op::StdioOwner { .. } => {
@@ -245,7 +256,9 @@ impl Walk {
                 rule(!self.pivoted, "the root is changed once")?;
                 self.pivoted = true;
             }
+            Op::ParentDeath { signal } => self.bound_to_parent = signal != 0,
             Op::Created {} => {
+                rule(!self.bound_to_parent, "a created container outlives the runtime")?;
                 rule(!self.created, "there is one CREATED")?;
                 rule(self.capabilities, "the container is created once its capabilities are set")?;
                 self.created = true;
@@ -289,6 +302,8 @@ mod tests {
     use crate::config::Config;
     use crate::host::{CgroupLayout, HostFacts};
     use crate::plan::Field;
+    use crate::plan::op::MountFlags;
+    use crate::plan::wire::TextList;
 
     /// A config with something of everything that an invariant is about.
     const CONFIG: &str = r#"{
@@ -369,6 +384,7 @@ mod tests {
             ("PivotRoot", "MountFs", "mounts are made before the root is changed"),
             ("ReadonlyPath", "Sysctl", "before /proc/sys is made read-only"),
             ("Mask", "PivotRoot", "hidden in the new root"),
+            ("WorkingDirectory", "Mask", "entered after the last cover"),
             ("WorkingDirectory", "PivotRoot", "the working directory is one of the new root"),
             ("SetIds", "BoundingSet", "the bounding set drops before the ids"),
             ("Capabilities", "SetIds", "once the ids are"),
@@ -420,8 +436,19 @@ mod tests {
         let all = 1 << 5;
         let capabilities =
             |effective, inheritable, ambient| Op::Capabilities { effective, permitted: all, inheritable, ambient };
+        let mount_with = |flags| Op::MountFs {
+            dest: text("/proc"),
+            fstype: text("proc"),
+            source: text("proc"),
+            options: TextList::new(0, &[]),
+            flags,
+            keep: Slot::NONE,
+            inherit_mode: 0,
+        };
         let changes: &[(&str, Op<'_>, &str)] = &[
             ("Device", Op::Symlink { path: text("/a/../b"), target: text("x"), replace: 0 }, "absolute and clean"),
+            ("ResetSignals", Op::ParentDeath { signal: 9 }, "outlives the runtime"),
+            ("MountFs", mount_with(MountFlags { clear: 1, ..MountFlags::NONE }), "nothing to clear"),
             ("Device", Op::Symlink { path: text("a"), target: text("x"), replace: 0 }, "absolute and clean"),
             ("TakeTree", Op::TakeTree { tree: Slot(3), host: text("x"), recursive: 0 }, "a host path is absolute"),
             ("Propagation", Op::Propagation { flags: libc::MS_SHARED | libc::MS_REC }, "private or slave"),

@@ -86,22 +86,31 @@ pub fn create(config: &Config<'_>, ctx: &Context<'_>) -> Result<Compiled> {
     let cgroup = cgroup::plan(config.linux.cgroups_path.as_deref(), ctx.id, ctx.facts)?;
     let devices = devices::filter(config)?;
     let mut compiler = Compiler::new(config, ctx, &cgroup);
-    // Inputs take the first slots.
+    // Inputs take the first slots; then everything is read that can be refused before anything is planned.
     let joins = compiler.inputs()?;
     let mounts = compiler.read_mounts()?;
 
+    // In the host's view. Inherited descriptors go first (CVE-2024-21626); /proc/self is written to while it is still
+    // init's own, and cgroups are entered while their paths still are the host's.
     compiler.shed_the_caller();
     compiler.enter_cgroups(&mounts);
-    // Nobody in a namespace that is joined, and nothing in the rootfs, may look into init from here on.
+    // Nobody in a namespace that is joined, and nothing in the rootfs, may look into init from here on (CVE-2016-9962).
     compiler.push("process", Op::NotDumpable {});
     compiler.isolate(&joins)?;
+    // Bind sources are the last host paths that are looked up; the rootfs is the door behind which there are none.
     let trees = compiler.take_trees(&mounts, &joins)?;
     compiler.open_root();
-    // From here on no host path is used, hooks aside.
+
+    // In the rootfs, by descriptor. Devices come after all mounts, so that they land on what is mounted on /dev.
     compiler.mount(&mounts, &trees);
     compiler.devices(&mounts)?;
+    // Hooks may add mounts of their own, for which they need both views; so they run before the root changes.
     compiler.hooks_before_pivot()?;
     compiler.pivot();
+
+    // In the container. Read-only flags wait until everything is made, sysctls go before /proc/sys is covered, covers
+    // come last of all that concerns mounts: nothing can be mounted over them any more.
+    compiler.create_working_directory(&mounts);
     compiler.seal(&mounts, &trees)?;
     let environment = Environment::read(&config.process.env);
     compiler.become_the_process(&environment)?;

@@ -32,17 +32,15 @@ pub(super) struct Mount<'a> {
     pub(super) late_recursive: u64,
 }
 
+/// What an entry of `mounts` is.
 pub(super) enum Kind<'a> {
-    Bind {
-        source: PathBuf,
-        recursive: bool,
-    },
-    FileSystem {
-        fstype: &'a str,
-        source: &'a str,
-    },
+    /// A part of the host's tree.
+    Bind { source: PathBuf, recursive: bool },
+    /// A new file system.
+    FileSystem { fstype: &'a str, source: &'a str },
     /// A `cgroup` mount on a v1 host: a tmpfs with a directory for each hierarchy.
     CgroupV1,
+    /// A change of what is mounted there already.
     Remount,
 }
 
@@ -50,7 +48,7 @@ pub(super) enum Kind<'a> {
 pub(super) struct Trees {
     /// One for each bind of `mounts`; [`Slot::NONE`] for the rest.
     binds: Vec<Slot>,
-    /// Those of a v1 cgroup mount, in hierarchy order; the same for each such mount would be attached twice.
+    /// Those of each v1 cgroup mount, in hierarchy order. Two such mounts have two sets: a tree is attached once.
     pub(super) cgroups: Vec<Vec<Slot>>,
     /// The host's null device, if paths are masked.
     pub(super) null: Slot,
@@ -78,7 +76,7 @@ impl<'a> Compiler<'a> {
         if !mount.destination.starts_with('/') {
             self.warn(format!(
                 "{}.destination: {:?} is taken from the root, because it is relative",
-                field.path, mount.destination
+                field.path, &*mount.destination
             ));
         }
         let dest = paths::clean(&mount.destination);
@@ -142,7 +140,7 @@ impl<'a> Compiler<'a> {
             Kind::CgroupV1 => Content::FileSystem("cgroup"),
         };
         if mount.dest == "/" {
-            return Err(destination("a mount over / would hide the rootfs"));
+            return Err(destination("the rootfs itself would be hidden by a mount on"));
         }
         paths::check_proc(&mount.dest, content).map_err(destination)?;
         if mount.is_bind() || matches!(mount.kind, Kind::CgroupV1) {

@@ -71,7 +71,7 @@ pub enum Content<'a> {
 /// CVE-2025-52881. So only a procfs goes to /proc, and below it only the files of a short list.
 ///
 /// # Errors
-/// Why not.
+/// Why not, so worded that the destination can follow.
 pub fn check_proc(destination: &str, content: Content<'_>) -> Result<(), &'static str> {
     let Some(below) = destination.strip_prefix("/proc") else { return Ok(()) };
     if below.is_empty() {
@@ -79,13 +79,13 @@ pub fn check_proc(destination: &str, content: Content<'_>) -> Result<(), &'stati
             Content::FileSystem("proc") => Ok(()),
             // The host's own procfs, for containers in its pid namespace.
             Content::Bind(source) if source == Path::new("/proc") => Ok(()),
-            _ => Err("only a procfs may be mounted on /proc"),
+            _ => Err("only a procfs may be mounted on"),
         };
     }
     if !below.starts_with('/') || BELOW_PROC.contains(&destination) {
         return Ok(());
     }
-    Err("nothing may be mounted inside /proc, a few files that lxcfs provides aside")
+    Err("inside /proc only the files that lxcfs provides may be mounted on, not")
 }
 
 #[cfg(test)]

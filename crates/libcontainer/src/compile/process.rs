@@ -10,9 +10,10 @@
 //! 6. CREATED, the wait for start, execve
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use super::capabilities::{self, Names};
-use super::explain::rlimit_number;
+use super::mounts::Mount;
 use super::{Compiler, paths};
 use crate::error::{Error, Result};
 use crate::plan::op::Op;
@@ -29,9 +30,8 @@ impl Compiler<'_> {
     pub(super) fn become_the_process(&mut self, environment: &Environment<'_>) -> Result<()> {
         let process = &self.config.process;
         self.names();
-        // As root, who may create it if it is missing. It lies inside the root, whatever it is called (R4).
-        let cwd = paths::clean(&process.cwd);
-        self.push("process.cwd", Op::WorkingDirectory { path: Text::new(cwd.as_bytes()) });
+        // It lies inside the root, whatever it is called (R4, CVE-2024-21626), and on top of what covers it.
+        self.working_directory(&paths::clean(&process.cwd));
         if environment.home.is_none() {
             self.push("process.user.uid", Op::Home { uid: process.user.uid });
         }
@@ -41,16 +41,36 @@ impl Compiler<'_> {
         self.rlimits()?;
         self.push("process.user.umask", Op::Umask { mask: process.user.umask.unwrap_or(DEFAULT_UMASK) });
         self.identity(environment);
+        if self.ctx.options.parent_death.is_some() {
+            // The wish survives execve(2): whoever created the container may leave now, and it stays.
+            self.push("process", Op::ParentDeath { signal: 0 });
+        }
         self.push("process", Op::Created {});
         self.push("process", Op::AwaitStart { go: self.slots.go, err: self.slots.err });
         Ok(())
     }
 
+    /// Before anything becomes read-only, a working directory that could then not be created any more is created. It
+    /// is entered here too, but left again for the covered one.
+    pub(super) fn create_working_directory(&mut self, mounts: &[Mount<'_>]) {
+        let cwd = paths::clean(&self.config.process.cwd);
+        let read_only = self.config.root.readonly
+            || mounts.iter().any(|mount| mount.late_op().is_some())
+            || self.config.linux.readonly_paths.iter().any(|path| Path::new(&cwd).starts_with(paths::clean(path)));
+        if read_only && cwd != "/" {
+            self.working_directory(&cwd);
+        }
+    }
+
+    fn working_directory(&mut self, clean: &str) {
+        self.push("process.cwd", Op::WorkingDirectory { path: Text::new(clean.as_bytes()) });
+    }
+
     fn names(&mut self) {
-        if let Some(name) = self.config.hostname.as_deref() {
+        if let Some(name) = self.config.hostname.as_deref().filter(|name| !name.is_empty()) {
             self.push("hostname", Op::Hostname { name: Text::new(name.as_bytes()) });
         }
-        if let Some(name) = self.config.domainname.as_deref() {
+        if let Some(name) = self.config.domainname.as_deref().filter(|name| !name.is_empty()) {
             self.push("domainname", Op::Domainname { name: Text::new(name.as_bytes()) });
         }
     }
@@ -59,7 +79,7 @@ impl Compiler<'_> {
     fn rlimits(&mut self) -> Result<()> {
         for (index, limit) in self.config.process.rlimits.iter().enumerate() {
             let field = Field::labelled(format!("process.rlimits[{index}]"), limit.kind.to_string());
-            let resource = rlimit_number(&limit.kind).ok_or_else(|| {
+            let resource = limit.resource().ok_or_else(|| {
                 Error::invalid(
                     format!("process.rlimits[{index}].type"),
                     format!("unknown resource limit {:?}", &*limit.kind),

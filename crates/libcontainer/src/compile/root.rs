@@ -3,6 +3,7 @@
 use super::mount_options::{self, attr};
 use super::mounts::{Mount, Trees};
 use super::{Compiler, paths};
+use crate::config::sysctl;
 use crate::error::{Error, Result};
 use crate::plan::op::{MountFlags, Op};
 use crate::plan::wire::{Slot, Text};
@@ -62,7 +63,7 @@ impl Compiler<'_> {
             self.push("linux.sysctl", Op::OpenProc { proc: self.slots.proc });
         }
         for (key, value) in &self.config.linux.sysctl {
-            let path = format!("sys/{}", crate::config::sysctl::path(key));
+            let path = format!("sys/{}", sysctl::path(key));
             let field = Field::labelled("linux.sysctl", key.to_string());
             let op = Op::Sysctl {
                 proc: self.slots.proc,

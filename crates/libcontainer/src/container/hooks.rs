@@ -12,12 +12,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde::Serialize;
 
 use super::process::{ExitStatus, Waited, reap, wait};
 use super::spawn::{Memory, Program};
 use super::status::Status;
 use crate::launch::interrupted;
+use crate::launch::report::with_output;
 use crate::state::{HookRecord, Record};
 use crate::{Error, ErrorKind, Result, launch};
 
@@ -92,8 +95,8 @@ fn run(hook: &HookRecord, state: &[u8], bundle: &Path, interrupt: Option<Borrowe
     let limit = hook.timeout.filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()));
     let waited = wait(pidfd.as_fd(), interrupt, limit)?;
     if waited != Waited::Gone {
-        // One that has ended just now has no use for it.
-        let _ = launch::signal(pidfd.as_fd(), libc::SIGKILL);
+        // The group is there and the hook's own until its leader is reaped.
+        killpg(Pid::from_raw(pid), Signal::SIGKILL).map_err(failed("kill the hook"))?;
     }
     let status = reap(pidfd.as_fd())?;
     let problem = match waited {
@@ -104,13 +107,6 @@ fn run(hook: &HookRecord, state: &[u8], bundle: &Path, interrupt: Option<Borrowe
     };
     let words = output.tail(OUTPUT_SHOWN).map_err(failed("read the hook's output"))?;
     Err(Error::new(ErrorKind::Hook, "hook failed").detail(with_output(problem, &words)))
-}
-
-/// A problem and the output that explains it, in one line.
-pub(crate) fn with_output(problem: String, output: &[u8]) -> String {
-    let words = String::from_utf8_lossy(output);
-    let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if lines.is_empty() { problem } else { format!("{problem}: {}", lines.join("; ")) }
 }
 
 fn start(hook: &HookRecord, bundle: &Path, input: &Memory, output: &Memory) -> Result<i32> {
@@ -218,9 +214,14 @@ mod tests {
 
     #[test]
     fn a_hook_that_takes_too_long_is_killed() {
-        let hook = HookRecord { timeout: Some(1), ..shell("exec sleep 600") };
+        // What it has started goes with it: the pipe has no writer left then.
+        let (mut reader, writer) = std::io::pipe().expect("a pipe");
+        let fifo = format!("/proc/{}/fd/{}", std::process::id(), writer.as_raw_fd());
+        let hook = HookRecord { timeout: Some(1), ..shell(&format!("sleep 600 > {fifo}; true")) };
         let error = run_one(hook).expect_err("it takes too long");
         assert!(error.to_string().contains("longer than 1 s"), "{error}");
+        drop(writer);
+        reader.read_to_end(&mut Vec::new()).expect("its end");
     }
 
     #[test]

@@ -62,12 +62,15 @@ impl Inputs {
 
     /// The descriptors in slot order.
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        let of = |source| match source {
-            &Source::Fd(ref fd) => Some(fd.as_fd()),
+        self.fds.iter().filter_map(|source| self.fd(source)).collect()
+    }
+
+    fn fd<'a>(&'a self, source: &'a Source) -> Option<BorrowedFd<'a>> {
+        match source {
+            Source::Fd(fd) => Some(fd.as_fd()),
             Source::HookState => self.hook_state.as_ref().map(|memory| memory.as_fd()),
             Source::HookOutput => self.hook_output.as_ref().map(|memory| memory.as_fd()),
-        };
-        self.fds.iter().filter_map(of).collect()
+        }
     }
 }
 

@@ -224,16 +224,18 @@ mod tests {
         // A zombie: nobody has waited for it.
         assert!(!process.is_alive().expect("can be asked"));
         assert_eq!(reap(pidfd.as_fd()).expect("is our child"), ExitStatus::Exited(0));
+        assert!(child.wait().is_err(), "it has been reaped");
         assert!(process.open().expect("can be asked").is_none());
     }
 
     #[test]
     fn every_signal_is_a_way_to_end() {
         for signal in [libc::SIGTERM, libc::SIGRTMIN() + 3] {
-            let child = Command::new("sleep").arg("60").spawn().expect("sleep");
+            let mut child = Command::new("sleep").arg("60").spawn().expect("sleep");
             let pidfd = launch::open_pidfd(child.id() as i32).expect("is our child");
             launch::signal(pidfd.as_fd(), signal).expect("runs");
             assert_eq!(reap(pidfd.as_fd()).expect("is our child"), ExitStatus::Signaled(signal));
+            assert!(child.wait().is_err(), "it has been reaped");
         }
     }
 

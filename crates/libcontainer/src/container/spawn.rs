@@ -95,7 +95,8 @@ impl Drop for Actions {
 struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
-    /// Every signal at its default, and none blocked: both would survive execve(2).
+    /// Every signal at its default, and none blocked: both would survive execve(2). A process group of its own, so that
+    /// it can be killed with what it has started.
     fn new() -> nix::Result<Self> {
         // SAFETY: plain data, initialised by the call that follows.
         let mut attributes = Attributes(unsafe { std::mem::zeroed() });
@@ -103,13 +104,14 @@ impl Attributes {
         check(unsafe { libc::posix_spawnattr_init(&raw mut attributes.0) })?;
         // SAFETY: plain data; both sets are initialised before they are used.
         let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-        let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
+        let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETPGROUP;
         // SAFETY: the attributes have been initialised, and `set` outlives the calls, which copy it.
         unsafe {
             libc::sigfillset(&raw mut set);
             check(libc::posix_spawnattr_setsigdefault(&raw mut attributes.0, &raw const set))?;
             libc::sigemptyset(&raw mut set);
             check(libc::posix_spawnattr_setsigmask(&raw mut attributes.0, &raw const set))?;
+            check(libc::posix_spawnattr_setpgroup(&raw mut attributes.0, 0))?;
             check(libc::posix_spawnattr_setflags(&raw mut attributes.0, flags as _))?;
         }
         Ok(attributes)

@@ -62,8 +62,8 @@ impl Container {
         let reader =
             self.dir.open_fifo(FIFO_GO, OFlag::O_RDONLY | OFlag::O_NONBLOCK).map_err(failed("open FIFO", FIFO_GO))?;
         nix::unistd::write(&go, &[GO]).map_err(failed("write to FIFO", FIFO_GO))?;
-        drop((go, reader));
-        let outcome = Reports::default().follow(&err, init.as_fd(), &self.record);
+        drop(reader);
+        let outcome = Reports::default().follow(&err, init.as_fd(), &self.record).and_then(|()| released(&go));
         if outcome.is_err() {
             // It ends by itself after such a report; "stopped" holds once it has.
             wait_gone(init.as_fd(), Some(END_TIMEOUT))?;
@@ -92,6 +92,17 @@ impl Container {
         match kill::end(&self.record, init, END_TIMEOUT) {
             Ok(()) => Err(error),
             Err(second) => Err(error.and_then(second)),
+        }
+    }
+}
+
+/// Waits until init has let go of `go`, which is when the status becomes "running". execve closes both FIFOs, in no
+/// order that the kernel promises; with the last reader of `go`, its writers are told.
+fn released(go: &OwnedFd) -> Result<()> {
+    loop {
+        match poll(&mut [PollFd::new(go.as_fd(), PollFlags::empty())], PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(drop).map_err(|e| Error::system("wait for init", e)),
         }
     }
 }

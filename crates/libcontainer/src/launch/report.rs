@@ -69,8 +69,7 @@ impl Failure<'_> {
             Step::HookStatus => format!("killed by signal {}", self.value & 0x7f),
             _ => return self.with_detail(self.with_errno(error)),
         };
-        let words = String::from_utf8_lossy(self.detail);
-        error.detail(if words.is_empty() { problem } else { format!("{problem}: {words}") })
+        error.detail(with_output(problem, self.detail))
     }
 
     fn plain(&self) -> Error {
@@ -90,6 +89,13 @@ impl Failure<'_> {
     fn with_detail(&self, error: Error) -> Error {
         if self.detail.is_empty() { error } else { error.detail(String::from_utf8_lossy(self.detail)) }
     }
+}
+
+/// A problem and the output of a program that explains it, in one line.
+pub(crate) fn with_output(problem: String, output: &[u8]) -> String {
+    let words = String::from_utf8_lossy(output);
+    let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() { problem } else { format!("{problem}: {}", lines.join("; ")) }
 }
 
 /// What an op's failure means to a caller.
@@ -176,8 +182,8 @@ mod tests {
                 "process.args[0]: exec: \"/x\": no such file or directory: its interpreter \"/i\" is missing",
             ),
             (
-                failure(&hook, "run hook", "/h", Step::HookStatus, 0, 5 << 8, "no net"),
-                "hooks.startContainer[1] (/h): hook failed: exit status 5: no net",
+                failure(&hook, "run hook", "/h", Step::HookStatus, 0, 5 << 8, "no\nnet\n"),
+                "hooks.startContainer[1] (/h): hook failed: exit status 5: no; net",
             ),
             (
                 failure(&hook, "run hook", "/h", Step::HookStatus, 0, 9, ""),

@@ -98,7 +98,7 @@ ops! {
 
     /// Asks for `signal` when the parent thread dies. Only for a caller whose thread is its process.
     ParentDeath = 3 {
-        /// The signal's number.
+        /// The signal's number; 0 for none any more.
         signal: u32,
     }
 
@@ -180,7 +180,7 @@ ops! {
         source: Text<'a>,
         /// `key=value` or `key`: its own options.
         options: TextList<'a>,
-        /// The mount's attributes.
+        /// The mount's attributes: to set, and propagation. A new mount has nothing to clear, and nothing below it.
         flags: MountFlags<'a>,
         /// Keeps the mount's descriptor for later ops, or [`Slot::NONE`].
         keep: Slot,

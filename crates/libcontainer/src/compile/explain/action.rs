@@ -72,6 +72,7 @@ fn before_the_root(plan: &Plan, op: Op<'_>) -> Action {
             Action::new("close inherited descriptors").detail(format!("but stdio and {keep} from 3 on"))
         }
         Op::ResetSignals {} => Action::new("reset signal dispositions and mask"),
+        Op::ParentDeath { signal: 0 } => Action::new("outlive the parent"),
         Op::ParentDeath { signal } => Action::new("die with the parent").detail(format!("by signal {signal}")),
         Op::WriteHost { host, data } => Action::to(format!("write {:?} to", lossy(data.0)), host),
         Op::NotDumpable {} => Action::new("become undumpable"),

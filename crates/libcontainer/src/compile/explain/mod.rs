@@ -4,7 +4,6 @@ mod action;
 mod names;
 
 pub use action::{Action, action};
-pub(super) use names::rlimit_number;
 
 use std::fmt::Write as _;
 
@@ -88,5 +87,45 @@ fn input_json(input: &Input) -> Value {
         Input::Err => json!({ "kind": "err" }),
         Input::HookState => json!({ "kind": "hookState" }),
         Input::HookOutput => json!({ "kind": "hookOutput" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::op::Op;
+    use crate::plan::wire::Text;
+
+    fn plan() -> Plan {
+        let mut plan = Plan::new();
+        let kind = libc::CLONE_NEWNET as u64;
+        let namespace = plan.input(Input::Namespace { kind, path: "/run/netns/x".into() });
+        plan.clone_flags = (libc::CLONE_NEWNS | libc::CLONE_NEWPID) as u64;
+        plan.push(&Field::labelled("linux.namespaces[2]", "network"), Op::JoinNamespace { namespace, kind });
+        plan.push(&Field::new("hostname"), Op::Hostname { name: Text::new(b"box") });
+        plan
+    }
+
+    #[test]
+    fn the_text_has_a_line_an_op_with_its_field() {
+        let expected = "The runtime\n  starts init in new namespaces: mount, pid\n  \
+            hands it the network namespace \"/run/netns/x\"\n\ninit\n    \
+            0  linux.namespaces[2] (network)  join network namespace \"/run/netns/x\"\n    \
+            1  hostname                       set hostname to \"box\"\n";
+        assert_eq!(text(&plan()), expected);
+    }
+
+    #[test]
+    fn the_json_has_the_same_facts() {
+        let expected = json!({
+            "namespaces": ["mount", "pid"],
+            "inputs": [{ "kind": "namespace", "type": "network", "path": "/run/netns/x" }],
+            "ops": [
+                { "index": 0, "op": "JoinNamespace", "field": "linux.namespaces[2]", "label": "network",
+                  "does": "join network namespace \"/run/netns/x\"", "path": "/run/netns/x" },
+                { "index": 1, "op": "Hostname", "field": "hostname", "does": "set hostname to \"box\"" },
+            ]
+        });
+        assert_eq!(json(&plan()), expected);
     }
 }

@@ -105,11 +105,6 @@ pub fn rlimit(resource: u32) -> String {
     RLIMITS.get(resource as usize).map_or_else(|| format!("limit {resource}"), |name| (*name).to_owned())
 }
 
-/// The number of a resource limit.
-pub fn rlimit_number(name: &str) -> Option<u32> {
-    RLIMITS.iter().position(|known| *known == name).map(|number| number as u32)
-}
-
 /// A limit's value.
 pub fn limit(value: u64) -> String {
     if value == libc::RLIM_INFINITY { "unlimited".to_owned() } else { value.to_string() }
