@@ -114,6 +114,21 @@ impl Cgroup {
         result
     }
 
+    /// Removes the container's directories if there is nothing in them, without waiting. False, some perhaps removed, if
+    /// there is: [`Cgroup::kill_all`] and [`Cgroup::remove`] do the rest then.
+    pub fn remove_empty(&self) -> Result<bool> {
+        for dir in self.plan.dirs.iter().rev() {
+            let path = dir.host();
+            match rmdir(&path) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(Errno::EBUSY | Errno::ENOTEMPTY) => return Ok(false),
+                Err(Errno::EROFS) if !tree::exists(&path) => {}
+                Err(errno) => return Err(Error::system("remove cgroup", errno).path(path)),
+            }
+        }
+        Ok(true)
+    }
+
     /// [`Cgroup::remove_within`] ten seconds.
     pub fn remove(&self) -> Result<()> {
         self.remove_within(REMOVE_TIMEOUT)
