@@ -176,6 +176,10 @@ fn mask(init: &mut Init, path: Text<'_>, null: Slot, empty: Slot) -> Done {
         (init.slot(null)?, &mut init.null_attached)
     };
     if !*attached {
+        // The null device is the host's inode: without a read-only mount, the container's root could change its mode
+        // and owner for everybody. Copies keep the flags.
+        let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+        mount::set_attributes(cover, c"", false, attributes, 0, 0).at(Step::Attributes)?;
         // The mount itself goes first; only one that hangs in the tree can be cloned (before Linux 6.15).
         mount::attach(cover, target.raw()).at(Step::Attach)?;
         *attached = true;

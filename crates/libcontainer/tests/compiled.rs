@@ -305,6 +305,27 @@ fn paths_are_hidden_and_kernel_parameters_written() {
 }
 
 #[test]
+fn the_working_directory_is_created_in_time_and_lies_on_top_of_covers() {
+    if !is_root("the working directory") {
+        return;
+    }
+    let mut config = config("pwd; echo x > file && echo written || echo refused");
+    config["root"]["readonly"] = json!(true);
+    config["process"]["cwd"] = json!("/new/dir");
+    let bundle = Bundle::new("cwd");
+    for dir in ["proc", "dev"] {
+        fs::create_dir_all(bundle.0.join("rootfs").join(dir)).expect("a mount point");
+    }
+    let (text, _) = run_in(&bundle, "cwd", &config).expect("runs");
+    assert!(text.starts_with("/new/dir\n") && text.ends_with("refused\n"), "{text}");
+    config["root"]["readonly"] = json!(false);
+    config["process"]["cwd"] = json!("/tmp/cover/new");
+    config["linux"]["readonlyPaths"] = json!(["/tmp/cover"]);
+    let (text, _) = run_in(&bundle, "cwd", &config).expect("runs");
+    assert!(text.starts_with("/tmp/cover/new\n") && text.ends_with("refused\n"), "{text}");
+}
+
+#[test]
 fn every_option_of_the_table_can_be_mounted() {
     if !is_root("mount options") {
         return;

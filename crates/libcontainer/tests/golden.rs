@@ -131,3 +131,12 @@ fn the_specifications_examples_compile_or_are_refused_as_before() {
     }
     assert!(wrong.is_empty(), "GANTRY_BLESS=1 accepts these:\n{}", wrong.join("\n"));
 }
+
+#[test]
+fn features_that_engines_leave_out_compile_to_their_golden_plans() {
+    let mut wrong = Vec::new();
+    for (name, text) in configs("features") {
+        assert!(check("features", &name, &text, &mut wrong), "{name} is refused");
+    }
+    assert!(wrong.is_empty(), "GANTRY_BLESS=1 accepts these:\n{}", wrong.join("\n"));
+}

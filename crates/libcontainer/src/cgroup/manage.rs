@@ -114,13 +114,18 @@ impl Cgroup {
         result
     }
 
-    /// Removes the container's directories and what is nested in them; one that is missing is fine. Waits up to ten
-    /// seconds for processes that are about to be gone. The directories above stay: they are the engine's.
+    /// [`Cgroup::remove_within`] ten seconds.
+    pub fn remove(&self) -> Result<()> {
+        self.remove_within(REMOVE_TIMEOUT)
+    }
+
+    /// Removes the container's directories and what is nested in them; one that is missing is fine. Waits for processes
+    /// that are about to be gone. The directories above stay: they are the engine's.
     ///
     /// # Errors
     /// All are tried, the first failure is reported: EBUSY if processes are left.
-    pub fn remove(&self) -> Result<()> {
-        let deadline = Instant::now() + REMOVE_TIMEOUT;
+    pub fn remove_within(&self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
         // The v2 tree first: it tells when the processes are gone, and then they are gone from all hierarchies.
         let mut result = Ok(());
         for dir in self.plan.dirs.iter().rev() {

@@ -37,6 +37,8 @@ struct Walk {
     root: Option<Slot>,
     pivoted: bool,
     hidden: bool,
+    /// The working directory is one on top of everything that was mounted.
+    in_cwd: bool,
     bounding: Option<u64>,
     ids: bool,
     capabilities: bool,
@@ -119,16 +121,19 @@ impl Walk {
                 // The propagation of the root is the exception: an unbindable mount cannot be copied for a mask.
                 let attributes = flags.set | flags.clear | flags.rec_set | flags.rec_clear;
                 rule(!self.hidden || attributes == 0, "masks come after the last change of a mount")?;
+                self.in_cwd = false;
                 self.root_path(path)
             }
             Op::Device { path, .. } | Op::Symlink { path, .. } => self.root_path(path),
             Op::WorkingDirectory { path } => {
                 rule(self.pivoted, "the working directory is one of the new root")?;
+                self.in_cwd = true;
                 self.root_path(path)
             }
             Op::Mask { path, .. } | Op::ReadonlyPath { path } => {
                 rule(self.pivoted, "paths are hidden in the new root")?;
                 self.hidden = true;
+                self.in_cwd = false;
                 self.root_path(path)
             }
             Op::Sysctl { path, .. } => {
@@ -223,6 +228,7 @@ impl Walk {
             Op::SetIds { .. } => {
                 rule(self.pivoted, "the root is changed while init may")?;
                 rule(self.bounding.is_some(), "the bounding set drops before the ids")?;
+                rule(self.in_cwd, "the working directory is entered after the last cover, or it would be below it")?;
                 self.ids = true;
             }
             Op::Rlimit { .. } | Op::Home { .. } | Op::WorkingDirectory { .. } | Op::StdioOwner { .. } => {
@@ -378,6 +384,7 @@ mod tests {
             ("PivotRoot", "MountFs", "mounts are made before the root is changed"),
             ("ReadonlyPath", "Sysctl", "before /proc/sys is made read-only"),
             ("Mask", "PivotRoot", "hidden in the new root"),
+            ("WorkingDirectory", "Mask", "entered after the last cover"),
             ("WorkingDirectory", "PivotRoot", "the working directory is one of the new root"),
             ("SetIds", "BoundingSet", "the bounding set drops before the ids"),
             ("Capabilities", "SetIds", "once the ids are"),

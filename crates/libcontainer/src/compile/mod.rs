@@ -110,6 +110,7 @@ pub fn create(config: &Config<'_>, ctx: &Context<'_>) -> Result<Compiled> {
 
     // In the container. Read-only flags wait until everything is made, sysctls go before /proc/sys is covered, covers
     // come last of all that concerns mounts: nothing can be mounted over them any more.
+    compiler.create_working_directory(&mounts);
     compiler.seal(&mounts, &trees)?;
     let environment = Environment::read(&config.process.env);
     compiler.become_the_process(&environment)?;

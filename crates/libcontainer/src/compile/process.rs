@@ -10,8 +10,10 @@
 //! 6. CREATED, the wait for start, execve
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use super::capabilities::{self, Names};
+use super::mounts::Mount;
 use super::{Compiler, paths};
 use crate::error::{Error, Result};
 use crate::plan::op::Op;
@@ -28,9 +30,8 @@ impl Compiler<'_> {
     pub(super) fn become_the_process(&mut self, environment: &Environment<'_>) -> Result<()> {
         let process = &self.config.process;
         self.names();
-        // As root, who may create it if it is missing. It lies inside the root, whatever it is called (R4).
-        let cwd = paths::clean(&process.cwd);
-        self.push("process.cwd", Op::WorkingDirectory { path: Text::new(cwd.as_bytes()) });
+        // It lies inside the root, whatever it is called (R4, CVE-2024-21626), and on top of what covers it.
+        self.working_directory(&paths::clean(&process.cwd));
         if environment.home.is_none() {
             self.push("process.user.uid", Op::Home { uid: process.user.uid });
         }
@@ -47,6 +48,22 @@ impl Compiler<'_> {
         self.push("process", Op::Created {});
         self.push("process", Op::AwaitStart { go: self.slots.go, err: self.slots.err });
         Ok(())
+    }
+
+    /// Before anything becomes read-only, a working directory that could then not be created any more is created. It
+    /// is entered here too, but left again for the covered one.
+    pub(super) fn create_working_directory(&mut self, mounts: &[Mount<'_>]) {
+        let cwd = paths::clean(&self.config.process.cwd);
+        let read_only = self.config.root.readonly
+            || mounts.iter().any(|mount| mount.late_op().is_some())
+            || self.config.linux.readonly_paths.iter().any(|path| Path::new(&cwd).starts_with(paths::clean(path)));
+        if read_only && cwd != "/" {
+            self.working_directory(&cwd);
+        }
+    }
+
+    fn working_directory(&mut self, clean: &str) {
+        self.push("process.cwd", Op::WorkingDirectory { path: Text::new(clean.as_bytes()) });
     }
 
     fn names(&mut self) {

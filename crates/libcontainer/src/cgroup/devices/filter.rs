@@ -66,7 +66,7 @@ impl Filter {
     /// [`super::default_rules`] to those of the config.
     ///
     /// # Errors
-    /// A rule that takes a part out of an earlier wildcard rule, which the v1 controller cannot express; the error
+    /// A device number of 2³²−1, which the v1 controller takes for all; a rule that takes a part out of an earlier wildcard rule, which the v1 controller cannot express; the error
     /// names `linux.resources.devices[i]`, or the list if it is one of the default rules.
     pub fn new(config: &[Rule], defaults: impl IntoIterator<Item = Rule>) -> Result<Filter> {
         let mut filter = Filter { allow_by_default: false, exceptions: Vec::with_capacity(16) };
@@ -87,6 +87,9 @@ impl Filter {
             self.allow_by_default = rule.allow;
             self.exceptions.clear();
             return Ok(());
+        }
+        if [rule.major, rule.minor].contains(&Some(u32::MAX)) {
+            return Err(Error::invalid("linux.resources.devices", "no device has the number 4294967295"));
         }
         let devices = Devices { kind: rule.kind, major: rule.major, minor: rule.minor };
         if rule.allow == self.allow_by_default {
@@ -273,6 +276,13 @@ mod tests {
         let all_but_memory = [rule(true, "a"), rule(false, "c 1:* rwm")];
         let error = Filter::new(&all_but_memory, default_rules(|_| false)).unwrap_err();
         assert!(error.to_string().contains("every container is allowed the default devices"), "{error}");
+    }
+
+    #[test]
+    fn the_number_that_means_all_to_the_kernel_is_refused() {
+        let error = Filter::new(&[rule(true, "c 4294967295:3 rwm")], []).unwrap_err();
+        assert_eq!(error.to_string(), "linux.resources.devices[0]: no device has the number 4294967295");
+        assert_eq!(writes(&[rule(true, "c 4294967294:3 r")])[1], "devices.allow c 4294967294:3 r");
     }
 
     #[test]

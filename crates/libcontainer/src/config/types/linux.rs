@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::object::{given_object, object_map, objects};
 use super::resources::Resources;
 use super::seccomp::Seccomp;
-use super::text::or_default;
+use super::text::{given, or_default};
 use super::{Str, is_default, is_false};
 
 /// `linux`.
@@ -14,37 +15,37 @@ use super::{Str, is_default, is_false};
 #[serde(rename_all = "camelCase")]
 pub struct Linux<'a> {
     /// Device nodes beyond the default ones.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub devices: Vec<Device<'a>>,
     /// Network devices to move in, by their name on the host.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "object_map", skip_serializing_if = "is_default")]
     pub net_devices: BTreeMap<Str<'a>, NetDevice<'a>>,
     /// User ids of the user namespace.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub uid_mappings: Vec<IdMapping>,
     /// Group ids of the user namespace.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub gid_mappings: Vec<IdMapping>,
     /// Kernel parameters.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub sysctl: BTreeMap<Str<'a>, Str<'a>>,
     /// Control groups.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources<'a>>,
     /// Where the container's cgroup lies.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub cgroups_path: Option<Str<'a>>,
     /// Namespaces.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub namespaces: Vec<Namespace<'a>>,
     /// Clock offsets of the time namespace.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "object_map", skip_serializing_if = "is_default")]
     pub time_offsets: BTreeMap<Str<'a>, TimeOffset>,
     /// System call filter.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub seccomp: Option<Seccomp<'a>>,
     /// Propagation of the rootfs.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub rootfs_propagation: Option<Str<'a>>,
     /// Paths to hide.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -53,16 +54,16 @@ pub struct Linux<'a> {
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub readonly_paths: Vec<Str<'a>>,
     /// SELinux label of the mounts.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub mount_label: Option<Str<'a>>,
     /// Intel RDT.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub intel_rdt: Option<IntelRdt<'a>>,
     /// set_mempolicy(2).
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub memory_policy: Option<MemoryPolicy<'a>>,
     /// personality(2).
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality<'a>>,
 }
 
@@ -98,7 +99,7 @@ pub struct Device<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct NetDevice<'a> {
     /// Its name in the container.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub name: Option<Str<'a>>,
 }
 
@@ -124,7 +125,7 @@ pub struct Namespace<'a> {
     #[serde(rename = "type")]
     pub kind: NamespaceType,
     /// An existing one to join.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub path: Option<Str<'a>>,
 }
 
@@ -145,16 +146,16 @@ pub struct TimeOffset {
 #[serde(rename_all = "camelCase")]
 pub struct IntelRdt<'a> {
     /// Class of service.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", rename = "closID")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none", rename = "closID")]
     pub clos_id: Option<Str<'a>>,
     /// Lines of the schemata file.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub schemata: Vec<Str<'a>>,
     /// L3 cache lines of the schemata file.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub l3_cache_schema: Option<Str<'a>>,
     /// Memory bandwidth lines of the schemata file.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub mem_bw_schema: Option<Str<'a>>,
     /// Make a monitoring group.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
@@ -175,7 +176,7 @@ pub struct MemoryPolicy<'a> {
     #[serde(borrow)]
     pub mode: Str<'a>,
     /// Node list.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Str<'a>>,
     /// `MPOL_F_STATIC_NODES` and the like.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]

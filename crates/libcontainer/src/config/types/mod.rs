@@ -1,9 +1,11 @@
 //! The config's types, borrowed from its bytes: runtime-spec 1.3, config.md and config-linux.md.
 //!
-//! Unknown fields are ignored and null is the same as absent, as the specification wants. What a value means is not
-//! looked at here, but for numbers that must fit and words that are an enumeration.
+//! Unknown fields are ignored, and null is the same as absent, as the specification wants; so is an empty string where
+//! the field is optional. What a value means is not looked at here, but for numbers that must fit and words that are
+//! an enumeration.
 
 mod linux;
+mod object;
 mod process;
 mod resources;
 mod seccomp;
@@ -14,11 +16,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use linux::*;
+pub(super) use object::Object;
+use object::{object, object_or_default, objects};
 pub use process::*;
 pub use resources::*;
 pub use seccomp::*;
 pub use text::Str;
-use text::or_default;
+use text::{given, or_default};
 
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -37,28 +41,28 @@ pub struct Config<'a> {
     #[serde(borrow)]
     pub oci_version: Str<'a>,
     /// The container's process.
-    #[serde(borrow)]
+    #[serde(deserialize_with = "object", borrow)]
     pub process: Process<'a>,
     /// The container's root file system.
-    #[serde(borrow)]
+    #[serde(deserialize_with = "object", borrow)]
     pub root: Root<'a>,
     /// Hostname.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Str<'a>>,
     /// NIS domain name.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub domainname: Option<Str<'a>>,
     /// Mounts, in order.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub mounts: Vec<Mount<'a>>,
     /// Hooks.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "object_or_default", skip_serializing_if = "is_default")]
     pub hooks: Hooks<'a>,
     /// Annotations.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub annotations: BTreeMap<Str<'a>, Str<'a>>,
     /// What only Linux has.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "object_or_default", skip_serializing_if = "is_default")]
     pub linux: Linux<'a>,
 }
 
@@ -82,19 +86,19 @@ pub struct Mount<'a> {
     #[serde(borrow)]
     pub destination: Str<'a>,
     /// File system type.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", rename = "type")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none", rename = "type")]
     pub kind: Option<Str<'a>>,
     /// Device, name or, for a bind mount, path.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub source: Option<Str<'a>>,
     /// Options, in order.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub options: Vec<Str<'a>>,
     /// User ids of an idmapped mount.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub uid_mappings: Vec<IdMapping>,
     /// Group ids of an idmapped mount.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub gid_mappings: Vec<IdMapping>,
 }
 
@@ -103,22 +107,22 @@ pub struct Mount<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct Hooks<'a> {
     /// Deprecated; before createRuntime.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub prestart: Vec<Hook<'a>>,
     /// In the runtime's namespace, before pivot_root.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub create_runtime: Vec<Hook<'a>>,
     /// In the container's namespace, before pivot_root.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub create_container: Vec<Hook<'a>>,
     /// In the container, before the program.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub start_container: Vec<Hook<'a>>,
     /// In the runtime's namespace, after the program was started.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub poststart: Vec<Hook<'a>>,
     /// In the runtime's namespace, after the container was deleted.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub poststop: Vec<Hook<'a>>,
 }
 
@@ -180,6 +184,21 @@ mod tests {
         let pids = config.linux.resources.expect("resources").pids.expect("pids");
         assert_eq!(pids.limit, Some(0));
         assert!(config.process.env.is_empty());
+    }
+
+    #[test]
+    fn an_empty_optional_string_is_absent() {
+        let json = r#"{"ociVersion":"1.0.2","process":{"cwd":"/","apparmorProfile":""},"root":{"path":"r"},
+            "hostname":"","domainname":"","mounts":[{"destination":"/x","type":"","source":""}],
+            "linux":{"cgroupsPath":"","rootfsPropagation":"","namespaces":[{"type":"pid","path":""}],
+            "resources":{"devices":[{"allow":true,"access":""}]}}}"#;
+        let config: Config<'_> = serde_json::from_str(json).expect("a config");
+        assert_eq!((config.hostname, config.domainname, config.process.apparmor_profile), (None, None, None));
+        assert_eq!((&config.mounts[0].kind, &config.mounts[0].source), (&None, &None));
+        assert_eq!((config.linux.cgroups_path, config.linux.rootfs_propagation), (None, None));
+        assert_eq!(config.linux.namespaces[0].path, None);
+        // To allow no access is not to allow all.
+        assert_eq!(config.linux.resources.expect("resources").devices[0].access.as_deref(), Some(""));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text::or_default;
+use super::object::{given_object, object_or_default, objects};
+use super::text::{given, or_default};
 use super::{Str, is_default, is_false};
 
 /// `process`.
@@ -13,16 +14,16 @@ pub struct Process<'a> {
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
     pub terminal: bool,
     /// Size of the terminal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub console_size: Option<ConsoleSize>,
     /// As whom it runs.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "object_or_default", skip_serializing_if = "is_default")]
     pub user: User<'a>,
     /// The program and its arguments.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub args: Vec<Str<'a>>,
     /// The command line of a Windows container; ignored.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub command_line: Option<Str<'a>>,
     /// Environment, `NAME=value` each.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -31,31 +32,37 @@ pub struct Process<'a> {
     #[serde(borrow)]
     pub cwd: Str<'a>,
     /// Capability sets.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities<'a>>,
     /// Resource limits.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub rlimits: Vec<Rlimit<'a>>,
     /// PR_SET_NO_NEW_PRIVS.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_false")]
     pub no_new_privileges: bool,
     /// AppArmor profile.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub apparmor_profile: Option<Str<'a>>,
     /// /proc/self/oom_score_adj.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oom_score_adj: Option<i32>,
     /// sched_setattr(2).
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<Scheduler<'a>>,
     /// SELinux label.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub selinux_label: Option<Str<'a>>,
     /// ioprio_set(2).
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub io_priority: Option<IoPriority<'a>>,
     /// CPUs before and while the program runs.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", rename = "execCPUAffinity")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "given_object",
+        skip_serializing_if = "Option::is_none",
+        rename = "execCPUAffinity"
+    )]
     pub exec_cpu_affinity: Option<ExecCpuAffinity<'a>>,
 }
 
@@ -86,7 +93,7 @@ pub struct User<'a> {
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub additional_gids: Vec<u32>,
     /// The user's name on Windows; ignored.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub username: Option<Str<'a>>,
 }
 
@@ -168,9 +175,9 @@ pub struct IoPriority<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct ExecCpuAffinity<'a> {
     /// While the runtime enters the container.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub initial: Option<Str<'a>>,
     /// When the program runs.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", rename = "final")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none", rename = "final")]
     pub final_cpus: Option<Str<'a>>,
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::or_default;
+use super::object::{given_object, object_map, objects};
+use super::text::{given, or_default};
 use super::{Str, is_default};
 
 /// `linux.resources`.
@@ -12,28 +13,28 @@ use super::{Str, is_default};
 #[serde(rename_all = "camelCase")]
 pub struct Resources<'a> {
     /// Device rules, in order.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub devices: Vec<DeviceRule<'a>>,
     /// Memory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
     /// CPU.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Cpu<'a>>,
     /// Number of processes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub pids: Option<Pids>,
     /// Block devices.
-    #[serde(default, skip_serializing_if = "Option::is_none", rename = "blockIO")]
+    #[serde(default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none", rename = "blockIO")]
     pub block_io: Option<BlockIo>,
     /// Huge pages.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub hugepage_limits: Vec<HugepageLimit<'a>>,
     /// Network classes.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given_object", skip_serializing_if = "Option::is_none")]
     pub network: Option<Network<'a>>,
     /// Remote DMA by device.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "object_map", skip_serializing_if = "is_default")]
     pub rdma: BTreeMap<Str<'a>, Rdma>,
     /// cgroup v2 files by name.
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
@@ -47,7 +48,7 @@ pub struct DeviceRule<'a> {
     /// Allow or deny.
     pub allow: bool,
     /// `a`, `b` or `c`; all if absent.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none", rename = "type")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none", rename = "type")]
     pub kind: Option<Str<'a>>,
     /// Major number; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,10 +117,10 @@ pub struct Cpu<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realtime_period: Option<u64>,
     /// CPU list.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Str<'a>>,
     /// Memory node list.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub mems: Option<Str<'a>>,
     /// 1 for SCHED_IDLE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,18 +147,18 @@ pub struct BlockIo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaf_weight: Option<u16>,
     /// Weights by device.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub weight_device: Vec<WeightDevice>,
     /// Bytes read per second.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub throttle_read_bps_device: Vec<ThrottleDevice>,
     /// Bytes written per second.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub throttle_write_bps_device: Vec<ThrottleDevice>,
     /// Reads per second.
     #[serde(
         default,
-        deserialize_with = "or_default",
+        deserialize_with = "objects",
         skip_serializing_if = "is_default",
         rename = "throttleReadIOPSDevice"
     )]
@@ -165,7 +166,7 @@ pub struct BlockIo {
     /// Writes per second.
     #[serde(
         default,
-        deserialize_with = "or_default",
+        deserialize_with = "objects",
         skip_serializing_if = "is_default",
         rename = "throttleWriteIOPSDevice"
     )]
@@ -219,7 +220,7 @@ pub struct Network<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "classID")]
     pub class_id: Option<u32>,
     /// Priorities by interface.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub priorities: Vec<InterfacePriority<'a>>,
 }
 

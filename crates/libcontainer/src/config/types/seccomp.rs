@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text::or_default;
+use super::object::objects;
+use super::text::{given, or_default};
 use super::{Str, is_default};
 
 /// `linux.seccomp`.
@@ -22,13 +23,13 @@ pub struct Seccomp<'a> {
     #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
     pub flags: Vec<Str<'a>>,
     /// Socket of the agent that gets the listener.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub listener_path: Option<Str<'a>>,
     /// Passed to the agent as it is.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub listener_metadata: Option<Str<'a>>,
     /// Rules in order.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub syscalls: Vec<SyscallRule<'a>>,
 }
 
@@ -46,7 +47,7 @@ pub struct SyscallRule<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errno_ret: Option<u32>,
     /// Conditions, all of which must hold.
-    #[serde(borrow, default, deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "is_default")]
     pub args: Vec<SyscallArg<'a>>,
 }
 

@@ -100,3 +100,10 @@ impl<'de> Visitor<'de> for Text {
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
     Option::deserialize(d).map(Option::unwrap_or_default)
 }
+
+/// An optional string: an empty one is the same as an absent one, because Go's types know no difference. Read here, so
+/// that nobody further on takes `"hostname": ""` for a name.
+pub(super) fn given<'de: 'a, 'a, D: Deserializer<'de>>(d: D) -> Result<Option<Str<'a>>, D::Error> {
+    let text = Option::<Str<'a>>::deserialize(d)?;
+    Ok(text.filter(|text| !text.is_empty()))
+}
