@@ -15,12 +15,12 @@ _gantry_ids() {
 }
 
 _gantry_commands() {
-    local -a commands
-    commands=(
+    local -a names
+    names=(
 "#;
 
 const MIDDLE: &str = r#"    )
-    _describe command commands
+    _describe command names
 }
 
 _gantry() {
