@@ -349,7 +349,7 @@ fn a_failed_hook_is_named_with_its_words_and_poststop_runs_once() {
 fn a_create_can_be_interrupted_while_a_hook_runs() {
     for kind in ["createRuntime", "createContainer"] {
         let Some(world) = World::new("interrupt", &["true"]) else { return };
-        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let (reader, writer) = nix::unistd::pipe().expect("a pipe");
         let reached = world.dir.join("reached");
         // Without a pid namespace nothing but the cgroup holds the hook's processes.
         world.edit(|config| config["linux"]["namespaces"] = json!([{ "type": "mount" }]));
