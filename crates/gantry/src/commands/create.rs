@@ -27,7 +27,11 @@ pub fn run(ctx: &mut Context<'_>, parsed: &Parsed) -> Result<u8> {
     let keep = parsed.is_on(&table::KEEP);
     let signals = if detach { Signals::to_stop()? } else { Signals::to_pass_on()? };
     let (runtime, container) = make(ctx, parsed, &signals)?;
-    let started = if signals.is_stopped()? { Err(interrupted()) } else { container.start().map_err(Error::from) };
+    let started = if signals.is_stopped()? {
+        Err(interrupted())
+    } else {
+        container.start_interruptible(signals.stop().as_fd()).map_err(Error::from)
+    };
     if let Err(error) = started {
         if !keep {
             remove(ctx, &runtime, container);
