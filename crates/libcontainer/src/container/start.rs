@@ -57,19 +57,27 @@ impl Container {
             Err(Errno::ENXIO) => return Err(self.not_waiting()?),
             Err(e) => return Err(failed("open FIFO", FIFO_GO)(e)),
         };
-        let Some(init) = process(&self.record).open()? else { return Err(self.not_waiting()?) };
+        let opened;
+        let init = match &self.child {
+            Some(child) => child.pidfd.as_fd(),
+            None => {
+                let Some(init) = process(&self.record).open()? else { return Err(self.not_waiting()?) };
+                opened = init;
+                opened.as_fd()
+            }
+        };
         // With a reader of our own the write cannot raise SIGPIPE, should init die just now.
         let reader =
             self.dir.open_fifo(FIFO_GO, OFlag::O_RDONLY | OFlag::O_NONBLOCK).map_err(failed("open FIFO", FIFO_GO))?;
         nix::unistd::write(&go, &[GO]).map_err(failed("write to FIFO", FIFO_GO))?;
         drop(reader);
-        let outcome = Reports::default().follow(&err, init.as_fd(), &self.record).and_then(|()| released(&go));
+        let outcome = Reports::default().follow(&err, init, &self.record).and_then(|()| released(&go));
         if outcome.is_err() {
             // It ends by itself after such a report; "stopped" holds once it has.
-            wait_gone(init.as_fd(), Some(END_TIMEOUT))?;
+            wait_gone(init, Some(END_TIMEOUT))?;
         }
         outcome?;
-        self.poststart(init.as_fd())
+        self.poststart(init)
     }
 
     fn not_waiting(&self) -> Result<Error> {
