@@ -72,7 +72,7 @@ fn delete(dir: &StateDir, id: &str, child: Option<&Child>, force: bool) -> Resul
         return Ok(Vec::new());
     };
     end(dir, &record, child, force)?;
-    Cgroup::open(&record.cgroup).remove()?;
+    remove_cgroup(&record, force)?;
     dir.remove()?;
     poststop(&record)
 }
@@ -99,7 +99,7 @@ fn not_stopped(id: &str, status: Status) -> Error {
     Error::new(ErrorKind::WrongStatus, format!("cannot delete container {id} that is not stopped: {status}"))
 }
 
-/// Sees to it that no process of the container is left.
+/// Sees to it that init is gone.
 fn end(dir: &StateDir, record: &Record, child: Option<&Child>, force: bool) -> Result<()> {
     let init = process(record).open()?;
     if let Some(init) = &init {
@@ -108,15 +108,23 @@ fn end(dir: &StateDir, record: &Record, child: Option<&Child>, force: bool) -> R
         }
         kill::end(record, init.as_fd(), KILL_TIMEOUT)?;
     }
-    // With init go all of its pid namespace; what else there may be dies here: processes that never had a namespace
-    // of their own, those of a `create` that died, and with force whatever has been put into the cgroup.
-    if force || record.phase == Phase::Creating || !record.own_pid_namespace {
-        Cgroup::open(&record.cgroup).kill_all(Signal::SIGKILL)?;
-    }
     match child {
         Some(child) => reap(child.pidfd.as_fd()).map(drop),
         None => Ok(()),
     }
+}
+
+/// With init goes all of its pid namespace. What else there may be in the cgroup is killed: processes that never had a
+/// namespace of their own, those of a `create` that died, and with force whatever has been put there.
+fn remove_cgroup(record: &Record, force: bool) -> Result<()> {
+    let cgroup = Cgroup::open(&record.cgroup);
+    if cgroup.remove_empty()? {
+        return Ok(());
+    }
+    if force || record.phase == Phase::Creating || !record.own_pid_namespace {
+        cgroup.kill_all(Signal::SIGKILL)?;
+    }
+    cgroup.remove()
 }
 
 /// Runs the poststop hooks; their failures are only told (runtime.md, "Lifecycle", step 13).

@@ -3,6 +3,8 @@
 //! A pid alone may be another process by now. The pid and the process's start time name one process; the pidfd that
 //! is opened first and compared afterwards then refers to just that one.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -105,8 +107,11 @@ impl Stat {
 /// `None` if there is no such process.
 fn stat(pid: i32) -> Result<Option<Stat>> {
     let path = format!("/proc/{pid}/stat");
-    match std::fs::read(&path) {
-        Ok(bytes) => match Stat::parse(&String::from_utf8_lossy(&bytes)) {
+    // The line has at most some 1,100 bytes: 52 numbers and a name of 64 at most. One read gets it whole.
+    let mut buffer = [0; 2048];
+    let read = File::open(&path).and_then(|mut file| file.read(&mut buffer));
+    match read {
+        Ok(count) => match Stat::parse(&String::from_utf8_lossy(&buffer[..count])) {
             Some(stat) => Ok(Some(stat)),
             None => Err(Error::system("understand", Errno::EINVAL).path(path)),
         },
