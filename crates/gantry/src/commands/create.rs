@@ -27,12 +27,8 @@ pub fn run(ctx: &mut Context<'_>, parsed: &Parsed) -> Result<u8> {
     let keep = parsed.is_on(&table::KEEP);
     let signals = if detach { Signals::to_stop()? } else { Signals::to_pass_on()? };
     let (runtime, container) = make(ctx, parsed, &signals)?;
-    if signals.is_stopped()? {
-        remove(ctx, &runtime, container);
-        return Err(libcontainer::Error::new(ErrorKind::Interrupted, "interrupted").into());
-    }
-    if let Err(error) = container.start() {
-        if !keep {
+    if let Err(error) = container.start_interruptible(signals.stop().as_fd()) {
+        if !keep || error.kind() == ErrorKind::Interrupted {
             remove(ctx, &runtime, container);
         }
         return Err(error.into());
