@@ -371,6 +371,32 @@ fn a_create_can_be_interrupted_while_a_hook_runs() {
 }
 
 #[test]
+fn a_start_can_be_interrupted_while_a_hook_runs() {
+    for kind in ["startContainer", "poststart"] {
+        let Some(world) = World::new("stuck", &["sleep", "600"]) else { return };
+        let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+        let reached = world.dir.join("bundle/rootfs/reached");
+        let inside = if kind == "startContainer" { Path::new("/reached") } else { &reached };
+        world.hook(kind, &format!("echo > {}; sleep 600", inside.display()));
+        let container = world.create().expect("creates");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let deadline = Instant::now() + Duration::from_secs(10);
+                while !reached.exists() && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                drop(writer);
+            });
+            assert_eq!(error_of(container.start_interruptible(reader.as_fd())).0, ErrorKind::Interrupted, "{kind}");
+        });
+        assert!(reached.exists());
+        assert_eq!(status(&container), Status::Stopped);
+        container.delete(false).expect("deletes");
+        world.assert_clean();
+    }
+}
+
+#[test]
 fn delete_by_force_thwarts_a_create_and_cleans_up_what_a_dead_one_left() {
     let Some(world) = World::new("thwart", &["true"]) else { return };
     let reached = world.dir.join("reached");
