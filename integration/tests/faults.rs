@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use integration::faults::{self, Halt, Step};
 use integration::{Bundle, Sandbox, cgroups, is_deep, on_both_layouts, processes, skip};
@@ -107,7 +107,7 @@ impl Scene {
         files.iter().map(scene).collect()
     }
 
-    /// Ends the container whose namespaces the second scene joins.
+    /// The scenes of this run; the second one wants [`end_holder`] at the end.
     fn all(sandbox: &Sandbox) -> Vec<Scene> {
         let mut all = vec![Scene::rich(sandbox), Scene::joined(sandbox)];
         if is_deep() {
@@ -142,6 +142,15 @@ fn index_of(steps: &[Step], kind: &str) -> usize {
     steps.iter().position(|step| step.kind == kind).unwrap_or_else(|| panic!("no {kind}"))
 }
 
+#[track_caller]
+fn await_that(case: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{case}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn end_holder(sandbox: &Sandbox) {
     sandbox.gantry(["delete", "--force", &sandbox.id("holder")]).run().ok();
 }
@@ -173,10 +182,12 @@ fn fail_at(sandbox: &Sandbox, scene: &Scene, steps: &[Step], step: &Step, case: 
     } else {
         let (container, _) = created.unwrap_or_else(|error| panic!("{case}: {error}"));
         let error = container.start().expect_err(case);
+        let unheard = step.index <= index_of(steps, "AwaitStart");
+        // Nobody waits for an init that ends before it waits itself: it has closed its FIFOs, and is about to be gone.
+        await_that(case, || !unheard || container.state().expect(case).status == Status::Stopped);
         assert_eq!(container.state().expect(case).status, Status::Stopped, "{case}");
         container.delete(false).unwrap_or_else(|error| panic!("{case}: {error}"));
-        if step.index <= index_of(steps, "AwaitStart") {
-            // Nobody listens between the creator's last word and the wait for the starter's: it has just stopped.
+        if unheard {
             assert_eq!(error.json_path(), None, "{case}: {error}");
             assert!([ErrorKind::WrongStatus, ErrorKind::System].contains(&error.kind()), "{case}: {error}");
             return;
@@ -238,6 +249,12 @@ fn kill_at_ops(sandbox: &Sandbox, parent_death_signal: Option<u32>) {
             assert!(halt.is_reached(SOON), "{case}: not reached: {}", runtime.stderr());
             runtime.signal(Signal::SIGKILL);
             assert_eq!(runtime.wait(SOON).signal(), Some(libc::SIGKILL), "{case}");
+            if parent_death_signal.is_some() && dies_with_its_parent(&steps, &step) {
+                await_that(&case, || {
+                    processes::reap_orphans();
+                    processes::marked(&scene.id).is_empty()
+                });
+            }
             if !is_found(&steps, &step) {
                 halt.drain();
             }
@@ -249,6 +266,11 @@ fn kill_at_ops(sandbox: &Sandbox, parent_death_signal: Option<u32>) {
         }
     }
     end_holder(sandbox);
+}
+
+/// Whether init at this step has asked for a signal when the runtime dies.
+fn dies_with_its_parent(steps: &[Step], step: &Step) -> bool {
+    (index_of(steps, "ParentDeath") + 1..=index_of(steps, "Created")).contains(&step.index)
 }
 
 /// Whether init at this step is in a cgroup by which `delete` can find it. With v1 alone it enters its cgroups itself;
