@@ -19,7 +19,8 @@ const SOON: Duration = Duration::from_secs(10);
 /// A bundle whose creation stops in a hook, and the file that tells when it has got there.
 fn stuck(sandbox: &Sandbox, kind: &str) -> (Bundle, std::path::PathBuf) {
     let reached = sandbox.dir().join("reached");
-    let script = format!("touch {}; sleep 100", reached.display());
+    // One process, so that whoever finds it can end all of it.
+    let script = format!("touch {}; exec sleep 100", reached.display());
     let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] }]);
     (sandbox.bundle().edit(|config| config["hooks"][kind] = hook), reached)
 }
