@@ -10,7 +10,7 @@ use nix::libc;
 use super::{Context, bundle};
 use crate::cli::parse::Parsed;
 use crate::cli::table;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::signal::watch::{Event, Signals};
 
 /// `gantry create`.
@@ -27,17 +27,11 @@ pub fn run(ctx: &mut Context<'_>, parsed: &Parsed) -> Result<u8> {
     let keep = parsed.is_on(&table::KEEP);
     let signals = if detach { Signals::to_stop()? } else { Signals::to_pass_on()? };
     let (runtime, container) = make(ctx, parsed, &signals)?;
-    let started = if signals.is_stopped()? {
-        Err(interrupted())
-    } else {
-        container.start_interruptible(signals.stop().as_fd()).map_err(Error::from)
-    };
-    if let Err(error) = started {
-        // Whoever interrupts wants nothing kept.
-        if !keep || signals.is_stopped()? {
+    if let Err(error) = container.start_interruptible(signals.stop().as_fd()) {
+        if !keep || error.kind() == ErrorKind::Interrupted {
             remove(ctx, &runtime, container);
         }
-        return Err(error);
+        return Err(error.into());
     }
     if detach {
         return Ok(0);
@@ -53,10 +47,6 @@ pub fn run(ctx: &mut Context<'_>, parsed: &Parsed) -> Result<u8> {
     }
     // 128 and the signal's number, at most 192.
     Ok(u8::try_from(status.code()).unwrap_or(u8::MAX))
-}
-
-fn interrupted() -> Error {
-    libcontainer::Error::new(ErrorKind::Interrupted, "interrupted").into()
 }
 
 /// Creates the container.
