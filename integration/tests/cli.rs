@@ -414,6 +414,9 @@ fn bash_completes_what_the_table_has() {
     offers(&["--log-f"], &["--log-format"]);
     offers(&["--log-format", ""], &["text", "json"]);
     offers(&["--log", "x", "--debug", "del"], &["delete"]);
+    offers(&["--log-format", "="], &["text", "json"]);
+    offers(&["--log-format", "=", "j"], &["json"]);
+    offers(&["--root", "=", "/r", "start", ""], &["c1", "c2"]);
     offers(&["--root", "/r", "kill", ""], &["c1", "c2"]);
     offers(&["--root", "/r", "kill", "c1", "US"], &["USR1", "USR2"]);
     offers(&["--root", "/r", "kill", "--all", "c1", "K"], &["KILL"]);

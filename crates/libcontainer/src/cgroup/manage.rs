@@ -95,8 +95,8 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Takes back what [`Cgroup::create`] made, and only that, whatever is in it by now. Directories above the container's own
-    /// stay if someone else has come to use them.
+    /// Takes back what [`Cgroup::create`] made, and only that, whatever is in it by now. Directories above the
+    /// container's own stay if someone else has come to use them.
     pub fn undo(self) -> Result<()> {
         let deadline = Instant::now() + REMOVE_TIMEOUT;
         let mut result = Ok(());
@@ -134,8 +134,8 @@ impl Cgroup {
         self.remove_within(REMOVE_TIMEOUT)
     }
 
-    /// Removes the container's directories and what is nested in them; one that is missing is fine. Waits for processes
-    /// that are about to be gone. The directories above stay: they are the engine's.
+    /// Removes the container's directories and what is nested in them; one that is missing is fine. Waits for
+    /// processes that are about to be gone. The directories above stay: they are the engine's.
     ///
     /// # Errors
     /// All are tried, the first failure is reported: EBUSY if processes are left.

@@ -225,7 +225,7 @@ fn who_keeps_forking_is_killed() {
         let forking = "while :; do (sleep 1000 & sleep 1000 &) ; done";
         if plan.version == Version::V1 {
             // Without cgroup.kill, as on a host that has v1 alone.
-            plan.dirs.pop_if(|dir| dir.is_unified());
+            plan.dirs.retain(|dir| !dir.is_unified());
         }
         let cgroup = Cgroup::create(&plan).unwrap();
         let mut shell = Inside::start(&plan, forking);
