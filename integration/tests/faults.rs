@@ -268,9 +268,13 @@ fn kill_at_ops(sandbox: &Sandbox, parent_death_signal: Option<u32>) {
     end_holder(sandbox);
 }
 
-/// Whether init at this step has asked for a signal when the runtime dies.
+/// Whether init at this step has asked for a signal when the runtime dies. A clone of it does not inherit that, and
+/// with its ids the kernel takes it away (prctl(2), PR_SET_PDEATHSIG); no op waits between there and CREATED, where
+/// init finds the socket dead.
 fn dies_with_its_parent(steps: &[Step], step: &Step) -> bool {
-    (index_of(steps, "ParentDeath") + 1..=index_of(steps, "Created")).contains(&step.index)
+    let mut before = steps[..step.index].iter();
+    let last = before.clone().rfind(|step| ["ParentDeath", "Clone"].contains(&step.kind));
+    last.is_some_and(|last| last.kind == "ParentDeath") && before.all(|step| step.kind != "SetIds")
 }
 
 /// Whether init at this step is in a cgroup by which `delete` can find it. With v1 alone it enters its cgroups itself;
