@@ -127,14 +127,20 @@ fn last_complaint(fs: &Fd) -> &'static [u8] {
 /// /proc, /sys and /dev are ordinary directories: a link there would lead everything that is later written, made or
 /// masked below to another place (CVE-2019-19921, CVE-2026-41579).
 fn open_target(root: i32, dest: Text<'_>, make: Make, no_links: bool) -> Done<(Fd, bool)> {
-    let (target, existed) = paths::open_or_make(root, dest, make)?;
     if !no_links && !matches!(dest.as_bytes(), b"/proc" | b"/sys" | b"/dev") {
+        let (target, existed) = paths::open_or_make(root, dest, make)?;
         refuse_procfs(&target, dest)?;
         return Ok((target, existed));
     }
-    drop(target);
-    let target = paths::open_without_links(root, cstr(dest)?, O_PATH).at(Step::Verify)?;
-    Ok((target, existed))
+    let path = cstr(dest)?;
+    match paths::open_without_links(root, path, O_PATH) {
+        Err(ENOENT) => {
+            drop(paths::open_or_create(root, dest, make)?);
+            let target = paths::open_without_links(root, path, O_PATH).at(Step::Verify)?;
+            Ok((target, false))
+        }
+        result => result.at(Step::Verify).map(|target| (target, true)),
+    }
 }
 
 /// A link of the image may lead a mount into /proc, where it would catch what is later written there (R9). What

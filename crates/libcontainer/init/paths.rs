@@ -75,8 +75,32 @@ pub fn open_parent<'b>(root: i32, path: Text<'_>, name: &'b mut Buffer) -> Done<
     Ok((dir.at(Step::Target)?, name.as_cstr()))
 }
 
-/// Creates `path` component by component. A dangling link on the way is followed by its text, inside the root.
+/// Creates `path`, of which most often only the last component is missing.
 fn create(root: i32, path: &[u8], make: Make) -> Done<Fd> {
+    match create_last(root, path, make)? {
+        Some(fd) => Ok(fd),
+        None => create_all(root, path, make),
+    }
+}
+
+/// `None` when there is more to it.
+fn create_last(root: i32, path: &[u8], make: Make) -> Done<Option<Fd>> {
+    let (head, last) = split_last(path);
+    if matches!(last, b"" | b"." | b"..") {
+        return Ok(None);
+    }
+    let (mut parent, mut name, mut whole) = (Buffer::new(), Buffer::new(), Buffer::new());
+    parent.set(head).and_then(|()| name.set(last)).and_then(|()| whole.set(path)).at(Step::MakeTarget)?;
+    let Ok(dir) = open(root, parent.as_cstr(), O_PATH | O_DIRECTORY) else { return Ok(None) };
+    match make_entry(dir.raw(), name.as_cstr(), make == Make::File) {
+        Ok(()) => Ok(open(root, whole.as_cstr(), O_PATH).ok()),
+        Err(EEXIST) => Ok(None),
+        Err(errno) => Err(errno).at(Step::MakeTarget),
+    }
+}
+
+/// Creates `path` component by component. A dangling link on the way is followed by its text, inside the root.
+fn create_all(root: i32, path: &[u8], make: Make) -> Done<Fd> {
     let mut whole = Buffer::new();
     whole.set(path).at(Step::MakeTarget)?;
     for _ in 0..LINKS_MAX {
