@@ -96,6 +96,10 @@ impl Scene {
             let mut config: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
             // Which program it is makes no difference; that it is there does.
             config["process"]["args"] = json!(["sleep", "100"]);
+            // Not every host may raise a limit.
+            for limit in config["process"]["rlimits"].as_array_mut().into_iter().flatten() {
+                (limit["soft"], limit["hard"]) = (json!(1024), json!(1024));
+            }
             let bundle = sandbox.bundle();
             let sources = bundle.dir().join("sources");
             fs::create_dir_all(sources.join("dir")).unwrap();
