@@ -18,6 +18,8 @@ const TOKEN: &str = "GANTRY_TEST_TOKEN";
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 /// For one test body; far more than any needs.
 const TIME_LIMIT: Duration = Duration::from_secs(300);
+/// The same for whole products.
+const DEEP_TIME_LIMIT: Duration = Duration::from_secs(3600);
 
 /// The cgroup tree that a test sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +86,7 @@ fn run_outside(test: &str, layout: Layout) {
         .with(|command: &mut Command| {
             command.env("RUST_BACKTRACE", "0");
         })
-        .run_within(TIME_LIMIT);
+        .run_within(if crate::is_deep() { DEEP_TIME_LIMIT } else { TIME_LIMIT });
     let left = sandbox.clean_up();
     drop(sandbox);
     let (ended_well, output) = inner;

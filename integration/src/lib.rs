@@ -10,6 +10,7 @@
 pub mod bundle;
 pub mod cgroups;
 pub mod command;
+pub mod faults;
 pub mod isolate;
 pub mod processes;
 pub mod sandbox;

@@ -50,6 +50,13 @@ pub fn reap_orphans() -> BTreeMap<i32, nix::sys::wait::WaitStatus> {
     reaped
 }
 
+/// Dead children of this process that nobody has waited for: what a library call in this process has left behind.
+/// Only before [`reap_orphans`], which every snapshot calls.
+pub fn zombies() -> Vec<Process> {
+    let own = std::process::id() as i32;
+    stats().values().filter(|s| s.ppid == own && s.state == 'Z').map(describe).collect()
+}
+
 /// All descendants of this process.
 pub fn descendants() -> Vec<Process> {
     let stats = stats();

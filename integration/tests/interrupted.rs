@@ -19,7 +19,8 @@ const SOON: Duration = Duration::from_secs(10);
 /// A bundle whose creation stops in a hook, and the file that tells when it has got there.
 fn stuck(sandbox: &Sandbox, kind: &str) -> (Bundle, std::path::PathBuf) {
     let reached = sandbox.dir().join("reached");
-    let script = format!("touch {}; sleep 100", reached.display());
+    // One process, so that whoever finds it can end all of it.
+    let script = format!("touch {}; exec sleep 100", reached.display());
     let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] }]);
     (sandbox.bundle().edit(|config| config["hooks"][kind] = hook), reached)
 }
@@ -95,9 +96,10 @@ fn init_dies_with_a_create_that_is_killed(sandbox: &Sandbox) {
     await_file(&reached, &run);
     run.signal(Signal::SIGKILL);
     run.wait(SOON);
-    end_orphaned_hooks(sandbox);
     let deadline = Instant::now() + SOON;
     loop {
+        // More than once: a hook that is just executing its program cannot be told by its name.
+        end_orphaned_hooks(sandbox);
         integration::processes::reap_orphans();
         let left = integration::processes::marked(sandbox.token());
         if left.is_empty() {

@@ -2,14 +2,17 @@
 //!
 //! The binary reads arguments and writes text and exit codes; what a container is, `libcontainer` knows.
 
+#![cfg_attr(not(test), no_main)]
+
 mod cli;
 mod commands;
+#[cfg(not(test))]
+mod entry;
 mod error;
 mod report;
 mod signal;
 
-use std::ffi::OsString;
-use std::process::ExitCode;
+use std::ffi::{OsStr, OsString};
 
 use cli::parse::{self, Parsed};
 use cli::{Action, Command, help, table};
@@ -20,17 +23,23 @@ use report::Report;
 /// The exit status of a command that failed, unless its entry in the table says otherwise.
 const FAILURE: u8 = 1;
 
-fn main() -> ExitCode {
-    let mut parser = lexopt::Parser::from_env();
+/// Does what the arguments say; answers the exit status.
+// The entry point is left out of tests, which have their own.
+#[cfg_attr(test, allow(dead_code))]
+fn gantry(arguments: Vec<OsString>) -> u8 {
+    // The parser takes the arguments away.
+    let line = arguments.join(OsStr::new(" "));
+    let mut parser = lexopt::Parser::from_args(arguments);
     let mut global = Parsed::default();
     let name = parse::globals(&mut parser, &mut global);
     let mut report = match Report::new(&global) {
         Ok(report) => report,
         Err(error) => {
-            Report::bare().fail(&error);
-            return FAILURE.into();
+            Report::bare().fail(error);
+            return FAILURE;
         }
     };
+    report.debug(|| format!("gantry {}: {}", env!("CARGO_PKG_VERSION"), line.to_string_lossy()));
     let mut failure = FAILURE;
     let result = name.and_then(|name| match name {
         _ if global.is_on(&table::VERSION) => commands::text::version(),
@@ -45,12 +54,12 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => {
             report.succeed();
-            code.into()
+            code
         }
-        Err(Error::OutputClosed) => ExitCode::SUCCESS,
+        Err(Error::OutputClosed) => 0,
         Err(error) => {
-            report.fail(&error);
-            failure.into()
+            report.fail(error);
+            failure
         }
     }
 }
@@ -69,12 +78,5 @@ fn run(command: &'static Command, parser: &mut lexopt::Parser, global: &Parsed, 
         report::print(&help::command(command))?;
         return Ok(0);
     }
-    report.debug(|| format!("gantry {}: {}", env!("CARGO_PKG_VERSION"), line()));
     run(&mut Context { global, report }, &parsed)
-}
-
-/// The command line, for the debug log.
-fn line() -> String {
-    let words: Vec<_> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
-    words.join(" ")
 }

@@ -108,13 +108,19 @@ impl Report {
     }
 
     /// Writes the error: one line in the log, and its text on standard error.
-    pub fn fail(&mut self, error: &Error) {
+    pub fn fail(&mut self, mut error: Error) {
         let text = error.to_string();
-        let cause = match error {
-            Error::Library(e) => Cause { field: e.json_path(), op: Some(e.operation()), errno: e.raw_errno() },
+        let mut warnings = std::mem::take(&mut self.warnings);
+        if let Error::Library(e) = &mut error {
+            warnings.append(&mut e.take_warnings());
+        }
+        let cause = match &error {
+            // Without an errno the operation is the whole message.
+            Error::Library(e) => {
+                Cause { field: e.json_path(), op: e.raw_errno().map(|_| e.operation()), errno: e.raw_errno() }
+            }
             Error::Usage(_) | Error::OutputClosed => Cause::default(),
         };
-        let warnings = std::mem::take(&mut self.warnings);
         if self.json {
             let line = self.line(Level::Error, &text, cause, &warnings);
             self.write(&line);

@@ -55,6 +55,7 @@ struct Parts {
     errno: Option<Errno>,
     detail: Option<String>,
     hint: Option<Cow<'static, str>>,
+    warnings: Vec<String>,
 }
 
 /// What the library's functions return.
@@ -72,6 +73,7 @@ impl Error {
             errno: None,
             detail: None,
             hint: None,
+            warnings: Vec::new(),
         }))
     }
 
@@ -150,6 +152,18 @@ impl Error {
             None => words.into(),
         });
         self
+    }
+
+    /// Adds the warnings that the operation would have answered, had it succeeded. They are not in the error's text.
+    #[must_use]
+    pub fn warnings(mut self, warnings: Vec<String>) -> Self {
+        self.0.warnings.extend(warnings);
+        self
+    }
+
+    /// What was left out, or went wrong, before the operation failed.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.0.warnings)
     }
 
     /// What sort of failure it was.

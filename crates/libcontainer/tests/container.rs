@@ -159,6 +159,7 @@ fn a_container_lives_and_dies() {
 fn a_running_container_is_only_deleted_by_force_but_a_created_one_at_once() {
     let Some(world) = World::new("force", &["sleep", "600"]) else { return };
     world.create().expect("creates").delete(false).expect("deletes a created one");
+    world.create().expect("creates").delete(true).expect("deletes a created one");
     world.assert_clean();
     let container = world.create().expect("creates");
     container.start().expect("starts");
@@ -168,7 +169,9 @@ fn a_running_container_is_only_deleted_by_force_but_a_created_one_at_once() {
     assert_eq!(error_of(world.runtime.delete(&world.id, false)), (ErrorKind::WrongStatus, expected));
     let listed = world.runtime.list().expect("can be read");
     assert_eq!(listed.iter().map(|(id, c)| (id.as_str(), c.is_ok())).collect::<Vec<_>>(), [(world.id.as_str(), true)]);
-    container.delete(true).expect("deletes");
+    // Right after a kill it need not be gone yet.
+    container.kill(libc::SIGKILL, false).expect("is there");
+    container.delete(false).expect("deletes");
     world.assert_clean();
 }
 
@@ -349,7 +352,7 @@ fn a_failed_hook_is_named_with_its_words_and_poststop_runs_once() {
 fn a_create_can_be_interrupted_while_a_hook_runs() {
     for kind in ["createRuntime", "createContainer"] {
         let Some(world) = World::new("interrupt", &["true"]) else { return };
-        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let (reader, writer) = nix::unistd::pipe().expect("a pipe");
         let reached = world.dir.join("reached");
         // Without a pid namespace nothing but the cgroup holds the hook's processes.
         world.edit(|config| config["linux"]["namespaces"] = json!([{ "type": "mount" }]));
@@ -366,6 +369,32 @@ fn a_create_can_be_interrupted_while_a_hook_runs() {
             assert_eq!(error_of(world.create_with(&options)).0, ErrorKind::Interrupted, "{kind}");
         });
         assert!(reached.exists());
+        world.assert_clean();
+    }
+}
+
+#[test]
+fn a_start_can_be_interrupted_while_a_hook_runs() {
+    for kind in ["startContainer", "poststart"] {
+        let Some(world) = World::new("stuck", &["sleep", "600"]) else { return };
+        let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+        let reached = world.dir.join("bundle/rootfs/reached");
+        let inside = if kind == "startContainer" { Path::new("/reached") } else { &reached };
+        world.hook(kind, &format!("echo > {}; sleep 600", inside.display()));
+        let container = world.create().expect("creates");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let deadline = Instant::now() + Duration::from_secs(10);
+                while !reached.exists() && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                drop(writer);
+            });
+            assert_eq!(error_of(container.start_interruptible(reader.as_fd())).0, ErrorKind::Interrupted, "{kind}");
+        });
+        assert!(reached.exists());
+        assert_eq!(status(&container), Status::Stopped);
+        container.delete(false).expect("deletes");
         world.assert_clean();
     }
 }

@@ -340,7 +340,7 @@ fn a_program_that_is_missing_fails_before_created() {
     let rootfs = Rootfs::new("missing");
     let error = create(&container(&Users::Host, &rootfs, &["nothing"])).err().expect("a failure");
     assert_eq!(error.kind(), libcontainer::ErrorKind::Program, "{error}");
-    assert_eq!(error.raw_errno(), Some(libc::ENOENT), "{error}");
+    assert_eq!(error.to_string(), "process.args[0]: exec: \"nothing\": executable file not found in $PATH");
 }
 
 #[test]

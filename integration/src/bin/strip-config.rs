@@ -18,7 +18,7 @@ fn main() {
         }
         let (config, taken) = integration::strip::runnable(&text);
         let name = path.file_name().unwrap_or_default();
-        println!("{}: {}", name.display(), taken.join(" "));
+        println!("{}: {}", name.to_string_lossy(), taken.join(" "));
         let text = serde_json::to_string_pretty(&config).expect("JSON") + "\n";
         fs::write(to.join(name), text).expect("OUT can be written");
     }

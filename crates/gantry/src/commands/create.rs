@@ -10,7 +10,7 @@ use nix::libc;
 use super::{Context, bundle};
 use crate::cli::parse::Parsed;
 use crate::cli::table;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::signal::watch::{Event, Signals};
 
 /// `gantry create`.
@@ -27,12 +27,11 @@ pub fn run(ctx: &mut Context<'_>, parsed: &Parsed) -> Result<u8> {
     let keep = parsed.is_on(&table::KEEP);
     let signals = if detach { Signals::to_stop()? } else { Signals::to_pass_on()? };
     let (runtime, container) = make(ctx, parsed, &signals)?;
-    let started = if signals.is_stopped()? { Err(interrupted()) } else { container.start().map_err(Error::from) };
-    if let Err(error) = started {
-        if !keep {
+    if let Err(error) = container.start_interruptible(signals.stop().as_fd()) {
+        if !keep || error.kind() == ErrorKind::Interrupted {
             remove(ctx, &runtime, container);
         }
-        return Err(error);
+        return Err(error.into());
     }
     if detach {
         return Ok(0);
@@ -40,7 +39,7 @@ pub fn run(ctx: &mut Context<'_>, parsed: &Parsed) -> Result<u8> {
     // This may take days: what is to be said is said now.
     ctx.report.succeed();
     let mut container = container;
-    follow(&container, &signals)?;
+    follow(ctx, &container, &signals)?;
     let status = container.wait()?;
     if !keep {
         let warnings = container.delete(true)?;
@@ -75,11 +74,7 @@ fn trace_from_env() -> Option<PathBuf> {
     std::env::var_os("GANTRY_TRACE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-fn interrupted() -> Error {
-    libcontainer::Error::new(ErrorKind::Interrupted, "interrupted").into()
-}
-
-/// Removes what could not be started. The error that is reported is that of the start.
+/// Removes what could not be started. That this fails, too, is a warning.
 fn remove(ctx: &mut Context<'_>, runtime: &Runtime, container: Container) {
     let id = container.id().to_owned();
     match container.delete(true) {
@@ -89,7 +84,7 @@ fn remove(ctx: &mut Context<'_>, runtime: &Runtime, container: Container) {
 }
 
 /// Passes signals on to the container until it ends.
-fn follow(container: &Container, signals: &Signals) -> Result<()> {
+fn follow(ctx: &mut Context<'_>, container: &Container, signals: &Signals) -> Result<()> {
     while let Some(pidfd) = container.pidfd() {
         match signals.next(pidfd)? {
             Event::Ended => break,
@@ -97,7 +92,8 @@ fn follow(container: &Container, signals: &Signals) -> Result<()> {
                 Ok(()) => {}
                 // It has just ended.
                 Err(e) if e.kind() == ErrorKind::WrongStatus => {}
-                Err(e) => return Err(e.into()),
+                // The container is waited for all the same.
+                Err(e) => ctx.report.warn(format!("signal {signal}: {e}")),
             },
         }
     }

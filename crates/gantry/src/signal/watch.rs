@@ -63,25 +63,22 @@ impl Signals {
         &self.stop
     }
 
-    /// True if such a signal has come.
-    pub fn is_stopped(&self) -> Result<bool> {
-        let mut fds = [PollFd::new(self.stop.as_fd(), PollFlags::POLLIN)];
-        Ok(wait(&mut fds, PollTimeout::ZERO)? > 0)
-    }
-
     /// Waits for a signal or for the end of a process.
     pub fn next(&self, pidfd: BorrowedFd<'_>) -> Result<Event> {
+        let others = self.others.as_ref().unwrap_or(&self.stop);
         loop {
-            for fd in std::iter::once(&self.stop).chain(&self.others) {
+            let mut fds = [pidfd, self.stop.as_fd(), others.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                result => result.map_err(failed)?,
+            };
+            if fds[0].any() == Some(true) {
+                return Ok(Event::Ended);
+            }
+            for fd in [&self.stop, others] {
                 if let Some(info) = fd.read_signal().map_err(failed)? {
                     return Ok(Event::Signal(info.ssi_signo as i32));
                 }
-            }
-            let others = self.others.as_ref().unwrap_or(&self.stop);
-            let mut fds = [pidfd, self.stop.as_fd(), others.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-            wait(&mut fds, PollTimeout::NONE)?;
-            if fds[0].any() == Some(true) {
-                return Ok(Event::Ended);
             }
         }
     }
@@ -91,14 +88,6 @@ impl Signals {
 fn watch(signals: &SigSet) -> Result<SignalFd> {
     signals.thread_block().map_err(failed)?;
     SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(|e| failed(e).into())
-}
-
-fn wait(fds: &mut [PollFd<'_>], timeout: PollTimeout) -> Result<i32> {
-    match poll(fds, timeout) {
-        Err(Errno::EINTR) => Ok(0),
-        Err(e) => Err(failed(e).into()),
-        Ok(count) => Ok(count),
-    }
 }
 
 fn failed(errno: Errno) -> Error {

@@ -75,8 +75,8 @@ fn signal_rounds(listing: &str, signal: Signal) -> Result<bool> {
     result.map(|()| false)
 }
 
-/// Kills all; those that fork faster than they are found are frozen for it. The caller thaws, whatever happens: a frozen
-/// process does not die, and if the runtime is killed in here it stays so until `delete --force`.
+/// Kills all; those that fork faster than they are found are frozen for it. The caller thaws, whatever happens: a
+/// frozen process does not die, and if the runtime is killed in here it stays so until `delete --force`.
 fn kill_frozen_if_need_be(listing: &str, freezer: &CgroupDir) -> Result<()> {
     if signal_rounds(listing, Signal::SIGKILL)? {
         return Ok(());

@@ -13,7 +13,7 @@ use nix::unistd::{UnlinkatFlags, mkdir, unlinkat};
 
 use super::layout::{CgroupDir, CgroupPlan};
 use super::tree;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// How long [`Cgroup::remove`] waits for processes that are being killed to be gone.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -89,14 +89,14 @@ impl Cgroup {
             } else if dir.controls("freezer") {
                 refuse_frozen(dir, &path, is_new, "freezer.state", "FR")?;
             } else if dir.controls("cpuset") && !is_new {
-                fill_cpuset(dir, &path)?;
+                fill_cpuset(dir, &path, false)?;
             }
         }
         Ok(())
     }
 
-    /// Takes back what [`Cgroup::create`] made, and only that, whatever is in it by now. Directories above the container's own
-    /// stay if someone else has come to use them.
+    /// Takes back what [`Cgroup::create`] made, and only that, whatever is in it by now. Directories above the
+    /// container's own stay if someone else has come to use them.
     pub fn undo(self) -> Result<()> {
         let deadline = Instant::now() + REMOVE_TIMEOUT;
         let mut result = Ok(());
@@ -114,13 +114,28 @@ impl Cgroup {
         result
     }
 
+    /// Removes the container's directories if there is nothing in them, without waiting. False, some perhaps removed, if
+    /// there is: [`Cgroup::kill_all`] and [`Cgroup::remove`] do the rest then.
+    pub fn remove_empty(&self) -> Result<bool> {
+        for dir in self.plan.dirs.iter().rev() {
+            let path = dir.host();
+            match rmdir(&path) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(Errno::EBUSY | Errno::ENOTEMPTY) => return Ok(false),
+                Err(Errno::EROFS) if !tree::exists(&path) => {}
+                Err(errno) => return Err(Error::system("remove cgroup", errno).path(path)),
+            }
+        }
+        Ok(true)
+    }
+
     /// [`Cgroup::remove_within`] ten seconds.
     pub fn remove(&self) -> Result<()> {
         self.remove_within(REMOVE_TIMEOUT)
     }
 
-    /// Removes the container's directories and what is nested in them; one that is missing is fine. Waits for processes
-    /// that are about to be gone. The directories above stay: they are the engine's.
+    /// Removes the container's directories and what is nested in them; one that is missing is fine. Waits for
+    /// processes that are about to be gone. The directories above stay: they are the engine's.
     ///
     /// # Errors
     /// All are tried, the first failure is reported: EBUSY if processes are left.
@@ -167,32 +182,34 @@ fn make_one(dir: &CgroupDir, path: &str, made: &mut Vec<String>) -> Result<Optio
         Err(errno) => return Err(Error::system("create cgroup", errno).path(path)),
     }
     if dir.controls("cpuset") {
-        fill_cpuset(dir, path)?;
+        fill_cpuset(dir, path, true)?;
     }
     Ok(Some(true))
 }
 
 /// Gives a v1 cpuset the processors and memory nodes of its parent: a new one has none and lets no process in.
-fn fill_cpuset(dir: &CgroupDir, path: &str) -> Result<()> {
+fn fill_cpuset(dir: &CgroupDir, path: &str, is_new: bool) -> Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        inherit(dir, path, file)?;
+        inherit(dir, path, file, is_new)?;
     }
     Ok(())
 }
 
-/// The value of `file` at `path`, taken from the nearest cgroup above that has one if it is empty.
-fn inherit(dir: &CgroupDir, path: &str, file: &str) -> Result<String> {
+/// Takes the value of `file` from the nearest cgroup above that has one, if the one at `path` has none.
+fn inherit(dir: &CgroupDir, path: &str, file: &str, is_new: bool) -> Result<()> {
     // From here upwards to the mountpoint, as far as there is nothing.
     let mut empty = Vec::new();
     let mut at = path;
     let value = loop {
         let name = format!("{at}/{file}");
-        let value = tree::read_small(&name)?.ok_or_else(|| Error::system("read", Errno::ENOENT).path(&name))?;
-        if !value.trim_ascii().is_empty() {
-            break value;
+        if !(is_new && empty.is_empty()) {
+            let value = tree::read_small(&name)?.ok_or_else(|| Error::system("read", Errno::ENOENT).path(&name))?;
+            if !value.trim_ascii().is_empty() {
+                break value;
+            }
         }
         if at.len() <= dir.mountpoint.len() {
-            return Err(Error::new(crate::ErrorKind::System, "no processors or memory nodes in").path(name));
+            return Err(Error::new(ErrorKind::System, "no processors or memory nodes in").path(name));
         }
         empty.push(name);
         at = at.rsplit_once('/').map_or(at, |(parent, _)| parent);
@@ -200,7 +217,7 @@ fn inherit(dir: &CgroupDir, path: &str, file: &str) -> Result<String> {
     for name in empty.iter().rev() {
         tree::write(name, value.trim_ascii().as_bytes())?;
     }
-    Ok(value)
+    Ok(())
 }
 
 /// Refuses a cgroup that was there before and has processes.
@@ -256,7 +273,7 @@ fn remove(path: &str, deadline: Instant) -> Result<()> {
         match rmdir(path) {
             Ok(()) | Err(Errno::ENOENT) => return Ok(()),
             Err(Errno::EBUSY | Errno::ENOTEMPTY) if Instant::now() < deadline => {}
-            Err(errno) => return Err(failed(errno)),
+            Err(errno) => return Err(failed(errno).detail(format!("{} process(es) left", tree::pids(path)?.len()))),
         }
         // A v1 hierarchy has no events to wait for.
         if started.elapsed() < SPIN || !wait_for_event(path, deadline)? {

@@ -122,7 +122,7 @@ fn locate<'a, T: Deserialize<'a>>(text: &'a str, place: &str) -> Error {
 }
 
 /// The error that names the field.
-fn blame(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Error {
+pub(super) fn blame(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Error {
     let mut field = json_path(path);
     let words = plain_words(error);
     let named = |prefix: &str| words.strip_prefix(prefix).and_then(|rest| rest.strip_suffix('`'));

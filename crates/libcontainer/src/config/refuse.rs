@@ -83,6 +83,9 @@ fn memory(resources: &Resources<'_>) -> Option<String> {
         ("linux.resources.memory.kernelTCP", asked(memory.kernel_tcp)),
         ("linux.resources.memory.swappiness", memory.swappiness.is_some()),
         ("linux.resources.memory.disableOOMKiller", memory.disable_oom_killer == Some(true)),
+        // Since Linux 5.11 there is nothing but hierarchical accounting.
+        ("linux.resources.memory.useHierarchy", memory.use_hierarchy == Some(false)),
+        ("linux.resources.memory.checkBeforeUpdate", memory.check_before_update == Some(true)),
     ])
 }
 
@@ -148,6 +151,8 @@ mod tests {
             ("", r#""resources":{"pids":{"limit":0}}"#, "linux.resources.pids.limit"),
             ("", r#""resources":{"pids":{"limit":-1}}"#, "linux.resources.pids.limit"),
             ("", r#""resources":{"memory":{"limit":1048576}}"#, "linux.resources.memory.limit"),
+            ("", r#""resources":{"memory":{"useHierarchy":false}}"#, "linux.resources.memory.useHierarchy"),
+            ("", r#""resources":{"memory":{"checkBeforeUpdate":true}}"#, "linux.resources.memory.checkBeforeUpdate"),
             ("", r#""resources":{"unified":{"memory.high":"1"}}"#, "linux.resources.unified"),
             ("", r#""intelRdt":{"enableCMT":true}"#, "linux.intelRdt"),
         ] {

@@ -1,11 +1,15 @@
 //! What must hold of a config before anything is done: what the specification demands, and what the kernel would
 //! choke on later, when it is harder to say which field it was.
+//!
+//! No string with a NUL gets past here. Unknown capabilities are no error, since the specification wants a warning:
+//! compile gives it. Words of fields that [`refuse`] turns away are left to the features that bring them.
 
-use std::collections::HashSet;
+mod namespaces;
+mod resources;
 
-use super::types::{Config, Hook, NamespaceType, Rlimit, Str};
+use super::types::{Config, Device, DeviceType, Hook, NamespaceType, Rlimit, Str, User};
 use super::{refuse, sysctl};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The longest hostname, in bytes (Linux's `__NEW_UTS_LEN`).
 const HOSTNAME_MAX: usize = 64;
@@ -21,25 +25,40 @@ pub fn validate(config: &Config<'_>) -> Result<()> {
     names(config)?;
     mounts(config)?;
     hooks(config)?;
-    namespaces(config)?;
-    devices(config)?;
+    namespaces::check(config)?;
+    config.linux.devices.iter().enumerate().try_for_each(|(index, entry)| device(index, entry))?;
+    config.linux.resources.as_ref().map_or(Ok(()), resources::check)?;
     paths(config)?;
     sysctl::validate(config)?;
     refuse::unsupported(config)
 }
 
-/// Semantic versions of the specification's first edition, release candidates included.
+/// Any version of the specification's first edition: whoever can read 1.3 can read them all.
 fn version(version: &str) -> Result<()> {
-    let core = version.split(['-', '+']).next().unwrap_or_default();
-    let numbers: Vec<&str> = core.split('.').collect();
-    let number = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if numbers.len() != 3 || !numbers.iter().all(number) {
+    let Some(major) = semver_major(version) else {
         return Err(Error::invalid("ociVersion", format!("{version:?} is not a version such as 1.3.0")));
-    }
-    if numbers[0] != "1" {
+    };
+    if major != "1" {
         return Err(Error::unsupported("ociVersion", format!("{version:?} is not supported, only 1.x is")));
     }
     Ok(())
+}
+
+/// The major number of a version in the form of semver.org: `1` of `1.0.2-dev+x.7`.
+fn semver_major(version: &str) -> Option<&str> {
+    let (version, build) = version.split_once('+').map_or((version, None), |(v, build)| (v, Some(build)));
+    let (core, pre) = version.split_once('-').map_or((version, None), |(core, pre)| (core, Some(pre)));
+    let is_label = |label: &str| {
+        label.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    };
+    let is_number = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) && (part.len() == 1 || !part.starts_with('0'))
+    };
+    let mut numbers = core.split('.');
+    let major = numbers.next().filter(|part| is_number(part))?;
+    let rest = numbers.next().is_some_and(is_number) && numbers.next().is_some_and(is_number);
+    let whole = numbers.next().is_none() && pre.is_none_or(is_label) && build.is_none_or(is_label);
+    (rest && whole).then_some(major)
 }
 
 /// No NUL: the kernel would read less than the config says.
@@ -47,8 +66,18 @@ fn text(field: impl FnOnce() -> String, text: &str) -> Result<()> {
     if text.contains('\0') { Err(Error::invalid(field(), "must not contain a NUL character")) } else { Ok(()) }
 }
 
-fn texts(field: &str, list: &[Str<'_>]) -> Result<()> {
-    list.iter().enumerate().try_for_each(|(index, entry)| text(|| format!("{field}[{index}]"), entry))
+fn texts(field: impl Fn() -> String, list: &[Str<'_>]) -> Result<()> {
+    list.iter().enumerate().try_for_each(|(index, entry)| text(|| format!("{}[{index}]", field()), entry))
+}
+
+/// The JSON path of a map's value. Keys have dots of their own.
+fn key(map: &str, key: &str) -> String {
+    format!("{map}[{key:?}]")
+}
+
+/// To setresuid(2), chown(2) and their like, 2³²-1 means "leave as it is": the container would stay root.
+fn id(field: impl FnOnce() -> String, id: u32) -> Result<()> {
+    if id == u32::MAX { Err(Error::invalid(field(), format!("{id} is no id"))) } else { Ok(()) }
 }
 
 fn absolute(field: impl FnOnce() -> String, path: &str) -> Result<()> {
@@ -64,10 +93,12 @@ fn process(config: &Config<'_>) -> Result<()> {
         return Err(Error::invalid("process.args", "must name a program"));
     }
     if process.args[0].is_empty() {
-        return Err(Error::invalid("process.args[0]", "must name a program"));
+        // As for any other program that is not found: engines look for these words.
+        let words = "exec: \"\": executable file not found in $PATH";
+        return Err(Error::new(ErrorKind::Program, words).field("process.args[0]"));
     }
-    texts("process.args", &process.args)?;
-    texts("process.env", &process.env)?;
+    texts(|| "process.args".to_owned(), &process.args)?;
+    texts(|| "process.env".to_owned(), &process.env)?;
     for (index, variable) in process.env.iter().enumerate() {
         if variable.starts_with('=') || !variable.contains('=') {
             let words = format!("{:?} is not of the form NAME=value", &**variable);
@@ -75,29 +106,34 @@ fn process(config: &Config<'_>) -> Result<()> {
         }
     }
     absolute(|| "process.cwd".to_owned(), &process.cwd)?;
-    if let Some(umask) = process.user.umask.filter(|umask| *umask > 0o777) {
-        return Err(Error::invalid("process.user.umask", format!("{umask} is more than 511 (octal 777)")));
-    }
-    for (field, id) in [("process.user.uid", process.user.uid), ("process.user.gid", process.user.gid)] {
-        // setresuid(2) takes it for "leave as it is": the container would stay root.
-        if id == u32::MAX {
-            return Err(Error::invalid(field, "4294967295 is no id"));
-        }
-    }
+    user(&process.user)?;
     if let Some(score) = process.oom_score_adj.filter(|score| !(-1000..=1000).contains(score)) {
         return Err(Error::invalid("process.oomScoreAdj", format!("{score} is not between -1000 and 1000")));
     }
     rlimits(&process.rlimits)
 }
 
+fn user(user: &User<'_>) -> Result<()> {
+    id(|| "process.user.uid".to_owned(), user.uid)?;
+    id(|| "process.user.gid".to_owned(), user.gid)?;
+    for (index, gid) in user.additional_gids.iter().enumerate() {
+        id(|| format!("process.user.additionalGids[{index}]"), *gid)?;
+    }
+    match user.umask {
+        Some(umask) if umask > 0o777 => {
+            Err(Error::invalid("process.user.umask", format!("{umask} is more than 511 (octal 777)")))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn rlimits(limits: &[Rlimit<'_>]) -> Result<()> {
-    let mut seen = HashSet::new();
     for (index, limit) in limits.iter().enumerate() {
         let field = |name: &str| format!("process.rlimits[{index}]{name}");
         if limit.resource().is_none() {
             return Err(Error::invalid(field(".type"), format!("unknown resource limit {:?}", &*limit.kind)));
         }
-        if !seen.insert(&*limit.kind) {
+        if limits[..index].iter().any(|other| other.kind == limit.kind) {
             return Err(Error::invalid(field(".type"), format!("{} stands there twice", limit.kind)));
         }
         if limit.soft > limit.hard {
@@ -117,7 +153,7 @@ fn root(config: &Config<'_>) -> Result<()> {
 
 fn names(config: &Config<'_>) -> Result<()> {
     for (field, name) in [("hostname", &config.hostname), ("domainname", &config.domainname)] {
-        let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else { continue };
+        let Some(name) = name.as_deref() else { continue };
         text(|| field.to_owned(), name)?;
         if name.len() > HOSTNAME_MAX {
             return Err(Error::invalid(field, format!("is {} bytes long, more than {HOSTNAME_MAX}", name.len())));
@@ -138,7 +174,16 @@ fn mounts(config: &Config<'_>) -> Result<()> {
         text(|| field("destination"), &mount.destination)?;
         text(|| field("type"), mount.fstype().unwrap_or_default())?;
         text(|| field("source"), mount.source().unwrap_or_default())?;
-        texts(&field("options"), &mount.options)?;
+        texts(|| field("options"), &mount.options)?;
+        let (uids, gids) = (&mount.uid_mappings, &mount.gid_mappings);
+        namespaces::mappings(|| field("uidMappings"), uids)?;
+        namespaces::mappings(|| field("gidMappings"), gids)?;
+        // An idmapped mount is made from a user namespace, which has maps of both kinds.
+        match (uids.is_empty(), gids.is_empty()) {
+            (false, true) => return Err(Error::invalid(field("uidMappings"), "needs gidMappings as well")),
+            (true, false) => return Err(Error::invalid(field("gidMappings"), "needs uidMappings as well")),
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -157,8 +202,8 @@ fn hooks(config: &Config<'_>) -> Result<()> {
         for (index, hook) in hooks.iter().enumerate() {
             let field = |name: &str| format!("hooks.{kind}[{index}].{name}");
             absolute(|| field("path"), &hook.path)?;
-            texts(&field("args"), &hook.args)?;
-            texts(&field("env"), &hook.env)?;
+            texts(|| field("args"), &hook.args)?;
+            texts(|| field("env"), &hook.env)?;
             if let Some(timeout) = hook.timeout.filter(|seconds| u32::try_from(*seconds).map_or(true, |s| s == 0)) {
                 return Err(Error::invalid(field("timeout"), format!("{timeout} is not a number of seconds above 0")));
             }
@@ -167,47 +212,20 @@ fn hooks(config: &Config<'_>) -> Result<()> {
     Ok(())
 }
 
-fn namespaces(config: &Config<'_>) -> Result<()> {
-    let namespaces = &config.linux.namespaces;
-    for (index, namespace) in namespaces.iter().enumerate() {
-        let field = format!("linux.namespaces[{index}]");
-        if namespaces[..index].iter().any(|other| other.kind == namespace.kind) {
-            return Err(Error::invalid(field, format!("the {} namespace stands there twice", namespace.kind.name())));
-        }
-        if let Some(path) = namespace.path() {
-            absolute(|| format!("{field}.path"), path)?;
-        }
+fn device(index: usize, device: &Device<'_>) -> Result<()> {
+    let field = |name: &str| format!("linux.devices[{index}].{name}");
+    absolute(|| field("path"), &device.path)?;
+    id(|| field("uid"), device.uid.unwrap_or(0))?;
+    id(|| field("gid"), device.gid.unwrap_or(0))?;
+    if device.kind == DeviceType::Fifo {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn devices(config: &Config<'_>) -> Result<()> {
-    for (index, device) in config.linux.devices.iter().enumerate() {
-        let field = |name: &str| format!("linux.devices[{index}].{name}");
-        absolute(|| field("path"), &device.path)?;
-        let number = |name: &str, number: Option<i64>, bits: u32| match number {
-            Some(number) if (0..1 << bits).contains(&number) => Ok(()),
-            None if device.kind == super::types::DeviceType::Fifo => Ok(()),
-            None => Err(Error::invalid(field(name), "is required, but for a FIFO")),
-            Some(number) => Err(Error::invalid(field(name), format!("{number} is no device number of Linux"))),
-        };
-        number("major", device.major, 12)?;
-        number("minor", device.minor, 20)?;
-    }
-    let rules = config.linux.resources.as_ref().map_or(&[][..], |resources| &resources.devices);
-    for (index, rule) in rules.iter().enumerate() {
-        let field = |name: &str| format!("linux.resources.devices[{index}].{name}");
-        if let Some(kind) = rule.kind.as_deref().filter(|kind| !matches!(*kind, "a" | "b" | "c" | "")) {
-            return Err(Error::invalid(field("type"), format!("unknown device type {kind:?}")));
-        }
-        let access = rule.access.as_deref().unwrap_or_default();
-        if access.bytes().any(|letter| !b"rwm".contains(&letter)) {
-            return Err(Error::invalid(field("access"), format!("{access:?} is not made of r, w and m")));
-        }
-        for (name, number) in [("major", rule.major), ("minor", rule.minor)] {
-            if number.is_some_and(|number| number < -1 || number > i64::from(u32::MAX)) {
-                return Err(Error::invalid(field(name), "is no device number"));
-            }
+    // mknod(2) would drop further bits.
+    for (name, number, bits) in [("major", device.major, 12), ("minor", device.minor, 20)] {
+        match number {
+            Some(number) if (0..1 << bits).contains(&number) => {}
+            Some(number) => return Err(Error::invalid(field(name), format!("{number} is no device number of Linux"))),
+            None => return Err(Error::invalid(field(name), "is required, but for a FIFO")),
         }
     }
     Ok(())
@@ -317,8 +335,139 @@ mod tests {
             ),
             (r#"{"mounts":[{"destination":""}]}"#, "mounts[0].destination: must name a path"),
             (r#"{"root":{"path":""}}"#, "root.path: must name a directory"),
+            (r#"{"ociVersion":"1.3.0+build.5"}"#, ""),
+            (r#"{"ociVersion":"1.3.0-"}"#, r#"ociVersion: "1.3.0-" is not a version such as 1.3.0"#),
+            (r#"{"ociVersion":"1.03.0"}"#, r#"ociVersion: "1.03.0" is not a version such as 1.3.0"#),
+            (r#"{"ociVersion":"1.3.0.1"}"#, r#"ociVersion: "1.3.0.1" is not a version such as 1.3.0"#),
+            (r#"{"ociVersion":"0.5.0-dev"}"#, r#"ociVersion: "0.5.0-dev" is not supported, only 1.x is"#),
+            (r#"{"process":{"args":[""]}}"#, r#"process.args[0]: exec: "": executable file not found in $PATH"#),
+            (r#"{"process":{"cwd":"/a\u0000b"}}"#, "process.cwd: must not contain a NUL character"),
+            (r#"{"process":{"env":["=C"]}}"#, r#"process.env[0]: "=C" is not of the form NAME=value"#),
+            (r#"{"process":{"env":["A=b\u0000"]}}"#, "process.env[0]: must not contain a NUL character"),
+            (r#"{"process":{"user":{"gid":4294967295}}}"#, "process.user.gid: 4294967295 is no id"),
+            (
+                r#"{"process":{"user":{"additionalGids":[1,4294967295]}}}"#,
+                "process.user.additionalGids[1]: 4294967295 is no id",
+            ),
+            (r#"{"process":{"user":{"umask":512}}}"#, "process.user.umask: 512 is more than 511 (octal 777)"),
+            (
+                r#"{"process":{"rlimits":[{"type":"RLIMIT_CPU","soft":1,"hard":1},{"type":"RLIMIT_CPU","soft":1,"hard":1}]}}"#,
+                "process.rlimits[1].type: RLIMIT_CPU stands there twice",
+            ),
+            (r#"{"domainname":"d"}"#, "domainname: needs a uts namespace in linux.namespaces: it would be the host's"),
+            (
+                r#"{"hostname":"hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh"}"#,
+                "hostname: is 65 bytes long, more than 64",
+            ),
+            (r#"{"mounts":[{"destination":"rel"}],"linux":{"namespaces":[{"type":"mount"}]}}"#, ""),
+            (
+                r#"{"mounts":[{"destination":"/a","source":"\u0000"}]}"#,
+                "mounts[0].source: must not contain a NUL character",
+            ),
+            (
+                r#"{"mounts":[{"destination":"/a","options":["ro","\u0000"]}]}"#,
+                "mounts[0].options[1]: must not contain a NUL character",
+            ),
+            (
+                r#"{"mounts":[{"destination":"/a","uidMappings":[{"containerID":0,"hostID":0,"size":1}]}]}"#,
+                "mounts[0].uidMappings: needs gidMappings as well",
+            ),
+            (
+                r#"{"hooks":{"startContainer":[{"path":"/x","env":["A=\u0000"]}]}}"#,
+                "hooks.startContainer[0].env[0]: must not contain a NUL character",
+            ),
+            (
+                r#"{"hooks":{"createRuntime":[{"path":"/x","timeout":-1}]}}"#,
+                "hooks.createRuntime[0].timeout: -1 is not a number of seconds above 0",
+            ),
+            (
+                r#"{"linux":{"devices":[{"type":"b","path":"/dev/x","major":4096,"minor":0}]}}"#,
+                "linux.devices[0].major: 4096 is no device number of Linux",
+            ),
+            (
+                r#"{"linux":{"devices":[{"type":"p","path":"dev/x"}]}}"#,
+                r#"linux.devices[0].path: "dev/x" must be an absolute path"#,
+            ),
+            (
+                r#"{"linux":{"devices":[{"type":"p","path":"/dev/x","uid":4294967295}]}}"#,
+                "linux.devices[0].uid: 4294967295 is no id",
+            ),
+            (r#"{"linux":{"cgroupsPath":"/a\u0000"}}"#, "linux.cgroupsPath: must not contain a NUL character"),
         ] {
             assert_eq!(error(change), text, "{change}");
+        }
+    }
+
+    #[test]
+    fn wrong_namespaces_and_what_needs_them_are_named() {
+        for (linux, text) in [
+            (
+                r#""namespaces":[{"type":"pid","path":"ns"}]"#,
+                r#"linux.namespaces[0].path: "ns" must be an absolute path"#,
+            ),
+            (
+                r#""uidMappings":[{"containerID":0,"hostID":0,"size":1}]"#,
+                "linux.uidMappings: needs a user namespace in linux.namespaces",
+            ),
+            (r#""uidMappings":[{"containerID":0,"hostID":0,"size":0}]"#, "linux.uidMappings[0]: maps no ids"),
+            (
+                r#""gidMappings":[{"containerID":0,"hostID":4294967295,"size":1}]"#,
+                "linux.gidMappings[0]: maps more ids than there are",
+            ),
+            (
+                r#""uidMappings":[{"containerID":0,"hostID":5,"size":9},{"containerID":9,"hostID":13,"size":1}]"#,
+                "linux.uidMappings[1]: overlaps with range 0",
+            ),
+            (r#""namespaces":[{"type":"user"}]"#, "linux.namespaces[0]: a new user namespace needs linux.uidMappings"),
+            (r#""namespaces":[{"type":"user","path":"/u"}]"#, "linux.namespaces[0]: is not supported yet"),
+            (r#""timeOffsets":{"boottime":{}}"#, "linux.timeOffsets: needs a time namespace in linux.namespaces"),
+            (
+                r#""namespaces":[{"type":"time"}],"timeOffsets":{"realtime":{}}"#,
+                r#"linux.timeOffsets["realtime"]: unknown clock, expected boottime or monotonic"#,
+            ),
+            (
+                r#""namespaces":[{"type":"time"}],"timeOffsets":{"boottime":{"nanosecs":1000000000}}"#,
+                r#"linux.timeOffsets["boottime"].nanosecs: 1000000000 is a second or more"#,
+            ),
+            (r#""netDevices":{"eth0":{}}"#, "linux.netDevices: needs a network namespace in linux.namespaces"),
+            (
+                r#""namespaces":[{"type":"network"}],"netDevices":{"eth0":{"name":"a/b"}}"#,
+                r#"linux.netDevices["eth0"].name: "a/b" is not the name of a network interface"#,
+            ),
+            (
+                r#""namespaces":[{"type":"network"}],"netDevices":{"sixteen-letters-":{}}"#,
+                r#"linux.netDevices["sixteen-letters-"]: "sixteen-letters-" is not the name of a network interface"#,
+            ),
+        ] {
+            assert_eq!(error(&format!(r#"{{"linux":{{{linux}}}}}"#)), text, "{linux}");
+        }
+        let many: Vec<_> = (0..341).map(|n| format!(r#"{{"containerID":{n},"hostID":{n},"size":1}}"#)).collect();
+        let many = format!(r#"{{"linux":{{"uidMappings":[{}]}}}}"#, many.join(","));
+        assert_eq!(error(&many), "linux.uidMappings: has 341 ranges, more than 340");
+    }
+
+    #[test]
+    fn wrong_resources_are_named() {
+        for (resources, text) in [
+            (r#""devices":[{"allow":true,"type":"x"}]"#, r#"devices[0].type: unknown device type "x""#),
+            (r#""devices":[{"allow":true,"access":"rx"}]"#, r#"devices[0].access: "rx" is not made of r, w and m"#),
+            (r#""devices":[{"allow":true,"minor":-2}]"#, "devices[0].minor: -2 is no device number"),
+            (r#""cpu":{"quota":5,"burst":6}"#, "cpu.burst: 6 is above the quota of 5"),
+            (r#""cpu":{"cpus":"1\u0000"}"#, "cpu.cpus: must not contain a NUL character"),
+            (
+                r#""blockIO":{"weightDevice":[{"major":1,"minor":1}]}"#,
+                "blockIO.weightDevice[0]: needs weight or leafWeight",
+            ),
+            (
+                r#""hugepageLimits":[{"pageSize":"64kB","limit":1}]"#,
+                r#"hugepageLimits[0].pageSize: "64kB" is not a page size such as 2MB"#,
+            ),
+            (r#""rdma":{"mlx5_1":{}}"#, r#"rdma["mlx5_1"]: needs hcaHandles or hcaObjects"#),
+            (r#""unified":{"../memory.max":"1"}"#, r#"unified["../memory.max"]: is not the name of a cgroup file"#),
+            (r#""unified":{"memory.max":"\u0000"}"#, r#"unified["memory.max"]: must not contain a NUL character"#),
+        ] {
+            let change = format!(r#"{{"linux":{{"resources":{{{resources}}}}}}}"#);
+            assert_eq!(error(&change), format!("linux.resources.{text}"), "{resources}");
         }
     }
 }

@@ -95,7 +95,7 @@ impl Runtime {
                 dir.unlock()?;
                 Ok((Container { dir, record, child: Some(child) }, compiled.warnings))
             }
-            Err(error) => Err(made.undo(&dir, &record, options, error)),
+            Err(error) => Err(made.undo(&dir, &record, options, error).warnings(compiled.warnings)),
         }
     }
 }

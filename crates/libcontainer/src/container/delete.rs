@@ -1,13 +1,13 @@
 //! `delete`: takes away what `create` has made, however far it got.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::hooks::{self, Hooks};
-use super::process::reap;
+use super::process::{reap, wait_gone};
 use super::status::{Status, process, waits_for_start};
 use super::{Container, Runtime, kill};
 use crate::cgroup::Cgroup;
@@ -21,6 +21,8 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 const FORCED_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a lock is waited for otherwise: longer than `state` ever holds one.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long a process may take from taking SIGKILL to beginning to exit.
+const EXIT_BEGINS: Duration = Duration::from_millis(10);
 
 impl Container {
     /// Deletes the container: its cgroup, its state, and then its poststop hooks are run. Answers warnings: what went
@@ -72,7 +74,7 @@ fn delete(dir: &StateDir, id: &str, child: Option<&Child>, force: bool) -> Resul
         return Ok(Vec::new());
     };
     end(dir, &record, child, force)?;
-    Cgroup::open(&record.cgroup).remove()?;
+    remove_cgroup(&record, force)?;
     dir.remove()?;
     poststop(&record)
 }
@@ -99,24 +101,40 @@ fn not_stopped(id: &str, status: Status) -> Error {
     Error::new(ErrorKind::WrongStatus, format!("cannot delete container {id} that is not stopped: {status}"))
 }
 
-/// Sees to it that no process of the container is left.
+/// Sees to it that init is gone.
 fn end(dir: &StateDir, record: &Record, child: Option<&Child>, force: bool) -> Result<()> {
     let init = process(record).open()?;
     if let Some(init) = &init {
-        if !force && !waits_for_start(dir)? {
+        if !force && !waits_for_start(dir)? && !is_ending(record, init.as_fd())? {
             return Err(not_stopped(&record.id, Status::Running));
         }
         kill::end(record, init.as_fd(), KILL_TIMEOUT)?;
-    }
-    // With init go all of its pid namespace; what else there may be dies here: processes that never had a namespace
-    // of their own, those of a `create` that died, and with force whatever has been put into the cgroup.
-    if force || record.phase == Phase::Creating || !record.own_pid_namespace {
-        Cgroup::open(&record.cgroup).kill_all(Signal::SIGKILL)?;
     }
     match child {
         Some(child) => reap(child.pidfd.as_fd()).map(drop),
         None => Ok(()),
     }
+}
+
+/// Whether init has been killed already: `kill` does not wait, and a `delete` right after it is not to be told that the
+/// container still runs.
+fn is_ending(record: &Record, init: BorrowedFd<'_>) -> Result<bool> {
+    let init_process = process(record);
+    // Between taking the signal and beginning to exit a process shows neither, but not for long.
+    Ok(init_process.is_dying()? || wait_gone(init, Some(EXIT_BEGINS))? || init_process.is_dying()?)
+}
+
+/// With init goes all of its pid namespace. What else there may be in the cgroup is killed: processes that never had a
+/// namespace of their own, those of a `create` that died, and with force whatever has been put there.
+fn remove_cgroup(record: &Record, force: bool) -> Result<()> {
+    let cgroup = Cgroup::open(&record.cgroup);
+    if cgroup.remove_empty()? {
+        return Ok(());
+    }
+    if force || record.phase == Phase::Creating || !record.own_pid_namespace {
+        cgroup.kill_all(Signal::SIGKILL)?;
+    }
+    cgroup.remove()
 }
 
 /// Runs the poststop hooks; their failures are only told (runtime.md, "Lifecycle", step 13).

@@ -172,7 +172,8 @@ mod tests {
     #[test]
     fn a_hook_inherits_no_descriptor() {
         // One that the test's process would pass on: not close-on-exec.
-        let (mut reader, writer) = std::io::pipe().expect("a pipe");
+        let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+        let mut reader = std::fs::File::from(reader);
         let raw = fcntl_dup(&writer);
         drop(writer);
         run_one(shell(&format!("[ ! -e /proc/$$/fd/{raw} ]"))).expect("it is not there");
@@ -215,7 +216,8 @@ mod tests {
     #[test]
     fn a_hook_that_takes_too_long_is_killed() {
         // What it has started goes with it: the pipe has no writer left then.
-        let (mut reader, writer) = std::io::pipe().expect("a pipe");
+        let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+        let mut reader = std::fs::File::from(reader);
         let fifo = format!("/proc/{}/fd/{}", std::process::id(), writer.as_raw_fd());
         let hook = HookRecord { timeout: Some(1), ..shell(&format!("sleep 600 > {fifo}; true")) };
         let error = run_one(hook).expect_err("it takes too long");
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_hook_is_killed_when_its_runner_is_interrupted() {
-        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let (reader, writer) = nix::unistd::pipe().expect("a pipe");
         let list = [shell("exec sleep 600"), shell("exit 1")];
         // The writer's end readies the reader when it is dropped: at once.
         drop(writer);

@@ -3,6 +3,8 @@
 //! A pid alone may be another process by now. The pid and the process's start time name one process; the pidfd that
 //! is opened first and compared afterwards then refers to just that one.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -50,6 +52,7 @@ impl std::fmt::Display for ExitStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     state: u8,
+    flags: u64,
     threads: u32,
     start_time: u64,
 }
@@ -69,6 +72,18 @@ impl Process {
             return Ok(false);
         }
         Ok(stat(self.pid)?.is_some_and(|stat| stat.start_time == self.start_time && !stat.is_dead()))
+    }
+
+    /// Whether it has been killed and is about to be gone: SIGKILL is pending, or it is on its way out.
+    pub fn is_dying(self) -> Result<bool> {
+        const PF_EXITING: u64 = 0x4; // include/linux/sched.h
+        let Some(stat) = stat(self.pid)?.filter(|stat| stat.start_time == self.start_time) else { return Ok(true) };
+        if stat.is_dead() || stat.flags & PF_EXITING != 0 {
+            return Ok(true);
+        }
+        let pending = status_line(self.pid, "SigPnd:")?;
+        let pending = u64::from_str_radix(pending.trim(), 16).unwrap_or(0);
+        Ok(pending & (1 << (libc::SIGKILL - 1)) != 0)
     }
 
     /// A pidfd of it; `None` if it no longer runs.
@@ -96,17 +111,21 @@ impl Stat {
         // The command's name, in parentheses, may hold parentheses and blanks itself: the last one closes it.
         let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?; // field 3
-        let threads = fields.nth(16)?.parse().ok()?; // field 20
+        let flags = fields.nth(5)?.parse().ok()?; // field 9
+        let threads = fields.nth(10)?.parse().ok()?; // field 20
         let start_time = fields.nth(1)?.parse().ok()?; // field 22
-        Some(Stat { state, threads, start_time })
+        Some(Stat { state, flags, threads, start_time })
     }
 }
 
 /// `None` if there is no such process.
 fn stat(pid: i32) -> Result<Option<Stat>> {
     let path = format!("/proc/{pid}/stat");
-    match std::fs::read(&path) {
-        Ok(bytes) => match Stat::parse(&String::from_utf8_lossy(&bytes)) {
+    // The line has at most some 1,100 bytes: 52 numbers and a name of 64 at most. One read gets it whole.
+    let mut buffer = [0; 2048];
+    let read = File::open(&path).and_then(|mut file| file.read(&mut buffer));
+    match read {
+        Ok(count) => match Stat::parse(&String::from_utf8_lossy(&buffer[..count])) {
             Some(stat) => Ok(Some(stat)),
             None => Err(Error::system("understand", Errno::EINVAL).path(path)),
         },
@@ -116,13 +135,22 @@ fn stat(pid: i32) -> Result<Option<Stat>> {
     }
 }
 
-/// A process's pid in its own pid namespace, as its hooks see it (proc_pid_status(5), NSpid).
+/// A process's pid in its own pid namespace, as its hooks see it.
 pub(crate) fn pid_inside(pid: i32) -> Result<i32> {
+    let pids = status_line(pid, "NSpid:")?;
+    pids.split_ascii_whitespace()
+        .last()
+        .and_then(|pid| pid.parse().ok())
+        .ok_or_else(|| Error::system("find the pid inside of process", Errno::EINVAL).detail(pids))
+}
+
+/// What follows `name` in /proc/PID/status (proc_pid_status(5)).
+fn status_line(pid: i32, name: &str) -> Result<String> {
     let path = format!("/proc/{pid}/status");
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("read", &e).path(&path))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("NSpid:"));
-    line.and_then(|pids| pids.split_ascii_whitespace().last()?.parse().ok())
-        .ok_or_else(|| Error::system("understand", Errno::EINVAL).path(path))
+    let text = std::fs::read(&path).map_err(|e| Error::io("read", &e).path(&path))?;
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.map(str::to_owned).ok_or_else(|| Error::system("understand", Errno::EINVAL).path(path))
 }
 
 /// Why a wait ended.
@@ -201,7 +229,7 @@ mod tests {
     #[test]
     fn a_stat_line_is_read_past_a_hostile_name() {
         let rest = "S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 4711 99 1";
-        let expected = Some(Stat { state: b'S', threads: 3, start_time: 4711 });
+        let expected = Some(Stat { state: b'S', flags: 4_194_560, threads: 3, start_time: 4711 });
         for name in ["sh", "a b", ") Z 1 (", "x) R 0", "(("] {
             assert_eq!(Stat::parse(&format!("42 ({name}) {rest}")), expected, "{name}");
         }
@@ -226,6 +254,18 @@ mod tests {
         assert_eq!(reap(pidfd.as_fd()).expect("is our child"), ExitStatus::Exited(0));
         assert!(child.wait().is_err(), "it has been reaped");
         assert!(process.open().expect("can be asked").is_none());
+    }
+
+    #[test]
+    fn a_killed_process_is_dying_until_it_is_gone() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep");
+        let process = Process::of(child.id() as i32).expect("is there");
+        assert!(!process.is_dying().expect("can be asked"));
+        child.kill().expect("is ours");
+        while !process.is_dying().expect("can be asked") {}
+        child.wait().expect("is ours");
+        assert!(process.is_dying().expect("can be asked"));
+        assert_eq!(pid_inside(std::process::id() as i32).expect("is there"), std::process::id() as i32);
     }
 
     #[test]

@@ -24,6 +24,7 @@ use super::hooks::{self, Hooks};
 use super::process::wait_gone;
 use super::status::{Status, process, status};
 use super::{Container, kill};
+use crate::launch::interrupted;
 use crate::launch::report::Failure;
 use crate::plan::Field;
 use crate::plan::message::{GO, Kind, Message, Step};
@@ -42,6 +43,18 @@ impl Container {
     ///   has stopped then, and is there to be deleted;
     /// - [`ErrorKind::Hook`] if a poststart hook failed: the container has been killed then (runtime.md, "Lifecycle").
     pub fn start(&self) -> Result<()> {
+        self.start_until(None)
+    }
+
+    /// [`Container::start`], given up once `interrupt` is readable (poll(2)): the container is killed then.
+    ///
+    /// # Errors
+    /// As of [`Container::start`], and [`ErrorKind::Interrupted`].
+    pub fn start_interruptible(&self, interrupt: BorrowedFd<'_>) -> Result<()> {
+        self.start_until(Some(interrupt))
+    }
+
+    fn start_until(&self, interrupt: Option<BorrowedFd<'_>>) -> Result<()> {
         let failed = |what: &'static str, name: &'static str| {
             move |errno: Errno| Error::system(what, errno).path(self.dir.path().join(name))
         };
@@ -57,19 +70,29 @@ impl Container {
             Err(Errno::ENXIO) => return Err(self.not_waiting()?),
             Err(e) => return Err(failed("open FIFO", FIFO_GO)(e)),
         };
-        let Some(init) = process(&self.record).open()? else { return Err(self.not_waiting()?) };
+        let opened;
+        let init = match &self.child {
+            Some(child) => child.pidfd.as_fd(),
+            None => {
+                let Some(init) = process(&self.record).open()? else { return Err(self.not_waiting()?) };
+                opened = init;
+                opened.as_fd()
+            }
+        };
         // With a reader of our own the write cannot raise SIGPIPE, should init die just now.
         let reader =
             self.dir.open_fifo(FIFO_GO, OFlag::O_RDONLY | OFlag::O_NONBLOCK).map_err(failed("open FIFO", FIFO_GO))?;
         nix::unistd::write(&go, &[GO]).map_err(failed("write to FIFO", FIFO_GO))?;
         drop(reader);
-        let outcome = Reports::default().follow(&err, init.as_fd(), &self.record).and_then(|()| released(&go));
-        if outcome.is_err() {
-            // It ends by itself after such a report; "stopped" holds once it has.
-            wait_gone(init.as_fd(), Some(END_TIMEOUT))?;
+        match Reports::default().follow(&err, init, interrupt, &self.record).and_then(|()| released(&go)) {
+            Ok(()) => self.poststart(init, interrupt),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Err(self.kill_for(init, error)),
+            Err(error) => {
+                // init ends by itself after such a report; "stopped" holds once it has.
+                wait_gone(init, Some(END_TIMEOUT))?;
+                Err(error)
+            }
         }
-        outcome?;
-        self.poststart(init.as_fd())
     }
 
     fn not_waiting(&self) -> Result<Error> {
@@ -81,17 +104,21 @@ impl Container {
         Ok(Error::new(ErrorKind::WrongStatus, problem))
     }
 
-    fn poststart(&self, init: BorrowedFd<'_>) -> Result<()> {
+    fn poststart(&self, init: BorrowedFd<'_>, interrupt: Option<BorrowedFd<'_>>) -> Result<()> {
         let list = &self.record.hooks.poststart;
         if list.is_empty() {
             return Ok(());
         }
         let state = hooks::state(&self.record, Status::Running, Some(self.record.pid))?;
-        let hooks = Hooks { kind: "poststart", list, bundle: &self.record.bundle, interrupt: None };
-        let Err(error) = hooks.run(&state) else { return Ok(()) };
+        let hooks = Hooks { kind: "poststart", list, bundle: &self.record.bundle, interrupt };
+        hooks.run(&state).map_err(|error| self.kill_for(init, error))
+    }
+
+    /// Kills the container because of `error`, and answers that.
+    fn kill_for(&self, init: BorrowedFd<'_>, error: Error) -> Error {
         match kill::end(&self.record, init, END_TIMEOUT) {
-            Ok(()) => Err(error),
-            Err(second) => Err(error.and_then(second)),
+            Ok(()) => error,
+            Err(second) => error.and_then(second),
         }
     }
 }
@@ -115,9 +142,16 @@ struct Reports {
 
 impl Reports {
     /// Reads until init has nothing more to say, and judges.
-    fn follow(mut self, err: &OwnedFd, init: BorrowedFd<'_>, record: &Record) -> Result<()> {
+    fn follow(
+        mut self,
+        err: &OwnedFd,
+        init: BorrowedFd<'_>,
+        interrupt: Option<BorrowedFd<'_>>,
+        record: &Record,
+    ) -> Result<()> {
         loop {
-            let mut fds = [PollFd::new(err.as_fd(), PollFlags::POLLIN), PollFd::new(init, PollFlags::POLLIN)];
+            // A descriptor is passed twice where there is nothing to interrupt.
+            let mut fds = [err.as_fd(), init, interrupt.unwrap_or(init)].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
             match poll(&mut fds, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(e) => return Err(Error::system("wait for init", e)),
@@ -126,6 +160,9 @@ impl Reports {
             // What init wrote before its end is there by now; after that there is nothing more to wait for.
             if self.read(err)? || ended {
                 return judge(&self.bytes, record);
+            }
+            if interrupt.is_some() && fds[2].any() == Some(true) {
+                return Err(interrupted());
             }
         }
     }

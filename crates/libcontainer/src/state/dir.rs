@@ -255,3 +255,104 @@ pub(crate) fn lock(fd: BorrowedFd<'_>, how: i32) -> nix::Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::example_record;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// A root directory that is not there yet, and gone when dropped.
+    struct Root(PathBuf);
+
+    impl Root {
+        fn new(name: &str) -> Root {
+            Root(std::env::temp_dir().join(format!("gantry-state-{name}-{}", std::process::id())).join("root"))
+        }
+    }
+
+    impl Drop for Root {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(self.0.parent().expect("has one"));
+        }
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(dir)
+            .expect("is there")
+            .map(|e| e.expect("can be read").file_name().into_string().expect("is text"))
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_directory_is_made_once_private_and_taken_away_whole() {
+        let root = Root::new("once");
+        assert!(StateDir::ids(&root.0).expect("no root, no containers").is_empty());
+        assert_eq!(StateDir::open(&root.0, "c1").expect_err("not there").kind(), ErrorKind::NotFound);
+        let dir = StateDir::create(&root.0, "c1").expect("is made, with its root");
+        for path in [&root.0, &root.0.join("c1")] {
+            let mode = std::fs::metadata(path).expect("is there").permissions().mode();
+            assert_eq!(mode & 0o7777, 0o700, "{}", path.display());
+        }
+        assert_eq!(StateDir::create(&root.0, "c1").expect_err("is taken").kind(), ErrorKind::AlreadyExists);
+        assert_eq!(StateDir::create(&root.0, "../c2").expect_err("is no id").kind(), ErrorKind::InvalidId);
+        std::fs::write(root.0.join("file"), "").expect("can be written");
+        assert_eq!(StateDir::ids(&root.0).expect("can be read"), ["c1"]);
+        assert!(dir.read().expect("can be read").is_none());
+        dir.write_first(&example_record("c1")).expect("is written");
+        dir.make_fifos().expect("are made");
+        assert_eq!(names(dir.path()), ["err", "go", "state.json"]);
+        // As a create leaves it that dies over replacing the record.
+        std::fs::write(dir.path().join(STATE_NEW), "half a rec").expect("can be written");
+        dir.remove().expect("is removed");
+        assert!(dir.is_removed().expect("can be asked"));
+        assert_eq!(names(&root.0), ["file"]);
+        dir.remove().expect("nothing is left to do");
+    }
+
+    #[test]
+    fn what_is_not_ours_keeps_the_directory() {
+        let root = Root::new("foreign");
+        let dir = StateDir::create(&root.0, "c1").expect("is made");
+        std::fs::write(dir.path().join("notes"), "").expect("can be written");
+        assert_eq!(dir.remove().expect_err("is not empty").raw_errno(), Some(libc::ENOTEMPTY));
+        assert_eq!(names(dir.path()), ["notes"]);
+    }
+
+    #[test]
+    fn the_record_is_replaced_and_read_back() {
+        let root = Root::new("record");
+        let dir = StateDir::create(&root.0, "c1").expect("is made");
+        let mut record = example_record("c1");
+        dir.write_first(&record).expect("is written");
+        assert_eq!(dir.read().expect("can be read"), Some(record.clone()));
+        assert!(dir.write_first(&record).is_err(), "the first is the first");
+        record.pid = 43;
+        dir.replace(&record).expect("is replaced");
+        assert_eq!(dir.read().expect("can be read"), Some(record));
+        assert_eq!(names(dir.path()), ["state.json"]);
+        std::fs::write(dir.path().join(STATE), "{").expect("can be written");
+        let error = dir.read().expect_err("is broken").to_string();
+        assert!(error.contains("state.json") && error.contains("delete --force"), "{error}");
+    }
+
+    #[test]
+    fn the_lock_is_its_makers_until_it_lets_go() {
+        let root = Root::new("lock");
+        let dir = StateDir::create(&root.0, "c1").expect("is made");
+        let other = StateDir::open(&root.0, "c1").expect("is there");
+        assert!(!other.try_lock().expect("can be tried"));
+        assert!(other.is_locked().expect("can be asked"));
+        assert!(!other.lock_within(Duration::from_millis(2)).expect("can be tried"));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| other.lock_within(Duration::from_secs(60)));
+            dir.unlock().expect("is ours");
+            assert!(waiting.join().expect("does not panic").expect("can be tried"));
+        });
+        assert!(dir.is_locked().expect("can be asked"));
+        drop(other);
+        assert!(!dir.is_locked().expect("can be asked"));
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::view::{Inside, Place, in_every_view, present, write};
+use crate::view::{Inside, Place, in_every_view, present, succeeds, write};
 
 /// Freezes the container's cgroup, or a nested one.
 fn freeze(plan: &CgroupPlan, nested: &str) {
@@ -60,13 +59,13 @@ fn made_joined_killed_removed() {
         }
 
         cgroup.kill_all(Signal::SIGUSR1).unwrap();
-        assert_eq!(sleeper.0.wait().unwrap().signal(), Some(Signal::SIGUSR1 as i32));
+        assert_eq!(sleeper.killed_by(), Some(Signal::SIGUSR1 as i32));
 
         let mut sleeper = Inside::start(&plan, "exec sleep 1000");
         cgroup.kill_all(Signal::SIGKILL).unwrap();
         // Not reaped yet, which must not keep the cgroup.
         cgroup.remove().unwrap();
-        assert_eq!(sleeper.0.wait().unwrap().signal(), Some(Signal::SIGKILL as i32));
+        assert_eq!(sleeper.killed_by(), Some(Signal::SIGKILL as i32));
         assert!(present(&plan).is_empty());
 
         // What is gone is killed and removed as easily.
@@ -182,6 +181,18 @@ fn an_empty_cgroup_is_taken_and_a_used_or_frozen_one_refused() {
 }
 
 #[test]
+fn a_cpuset_that_someone_left_empty_is_filled() {
+    in_every_view("lifecycle::a_cpuset_that_someone_left_empty_is_filled", || {
+        let place = Place::new();
+        let plan = place.plan("pod/c1");
+        let Some(cpuset) = plan.controller("cpuset") else { return };
+        fs::create_dir_all(cpuset.host()).unwrap();
+        let _cgroup = Cgroup::create(&plan).unwrap();
+        assert!(succeeds(&plan, "true"));
+    });
+}
+
+#[test]
 fn a_frozen_container_can_be_killed() {
     in_every_view("lifecycle::a_frozen_container_can_be_killed", || {
         for nested in ["", "nested/"] {
@@ -199,7 +210,7 @@ fn a_frozen_container_can_be_killed() {
             cgroup.kill_all(Signal::SIGCONT).unwrap();
             assert_eq!(cgroup.procs().unwrap(), [sleeper.pid()]);
             cgroup.kill_all(Signal::SIGKILL).unwrap();
-            assert_eq!(sleeper.0.wait().unwrap().signal(), Some(Signal::SIGKILL as i32));
+            assert_eq!(sleeper.killed_by(), Some(Signal::SIGKILL as i32));
             cgroup.remove().unwrap();
             assert!(present(&plan).is_empty());
         }
@@ -214,7 +225,7 @@ fn who_keeps_forking_is_killed() {
         let forking = "while :; do (sleep 1000 & sleep 1000 &) ; done";
         if plan.version == Version::V1 {
             // Without cgroup.kill, as on a host that has v1 alone.
-            plan.dirs.pop_if(|dir| dir.is_unified());
+            plan.dirs.retain(|dir| !dir.is_unified());
         }
         let cgroup = Cgroup::create(&plan).unwrap();
         let mut shell = Inside::start(&plan, forking);
@@ -222,7 +233,7 @@ fn who_keeps_forking_is_killed() {
             sleep(Duration::from_millis(1));
         }
         cgroup.kill_all(Signal::SIGKILL).unwrap();
-        assert_eq!(shell.0.wait().unwrap().signal(), Some(Signal::SIGKILL as i32));
+        assert_eq!(shell.killed_by(), Some(Signal::SIGKILL as i32));
         cgroup.remove().unwrap();
         assert!(present(&plan).is_empty());
     });
@@ -262,6 +273,7 @@ fn processes_that_stay_make_removal_fail_by_name() {
         let _sleeper = Inside::start(&plan, "exec sleep 1000");
         let error = cgroup.remove_within(Duration::from_millis(30)).unwrap_err();
         assert_eq!(error.raw_errno(), Some(libc::EBUSY), "{error}");
+        assert!(error.to_string().ends_with("1 process(es) left"), "{error}");
         assert!(plan.dirs.iter().any(|dir| Some(dir.host().as_ref()) == error.subject().and_then(|s| s.to_str())));
         assert_eq!(present(&plan).len(), plan.dirs.len());
     });

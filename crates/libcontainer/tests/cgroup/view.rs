@@ -3,9 +3,12 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
 
 use libcontainer::cgroup::{Cgroup, CgroupPlan, Version, plan};
 use libcontainer::host::HostFacts;
@@ -73,11 +76,28 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let top = Cgroup::open(&self.itself());
-        // Thaws what a failed test left frozen, too.
+        // Whatever a test failed to thaw would not die, ever.
+        for dir in &top.plan().dirs {
+            thaw(Path::new(&dir.host()));
+        }
         let gone = top.kill_all(Signal::SIGKILL).and_then(|()| top.remove());
         if !std::thread::panicking() {
             gone.unwrap();
             assert_eq!(present(top.plan()), [""; 0]);
+        }
+    }
+}
+
+fn thaw(dir: &Path) {
+    for (file, text) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
+        let file = dir.join(file);
+        if file.exists() {
+            let _ = fs::write(file, text);
+        }
+    }
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            thaw(&entry.path());
         }
     }
 }
@@ -102,13 +122,26 @@ impl Inside {
     pub fn pid(&self) -> i32 {
         self.0.id() as i32
     }
+
+    /// The signal that ends it, which must come soon.
+    pub fn killed_by(&mut self) -> Option<i32> {
+        for _ in 0..2000 {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.signal();
+            }
+            sleep(Duration::from_millis(5));
+        }
+        panic!("process {} does not die", self.pid());
+    }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        // Dead or about to be: a test that fails must not wait for it.
         let _ = self.0.kill();
-        let _ = self.0.wait();
+        // Where it is frozen, waiting is for whoever thaws it.
+        if !std::thread::panicking() {
+            let _ = self.0.wait();
+        }
     }
 }
 

@@ -76,6 +76,24 @@ pub struct Results {
     pub refused: Vec<(&'static str, String)>,
 }
 
+/// Where state roots lie: in memory, as below /run. In a mount namespace of the benchmark's own.
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    fn mount(dir: PathBuf) -> Tmpfs {
+        fs::create_dir(&dir).expect("a directory of the sandbox can be made");
+        let (kind, none) = (Some("tmpfs"), None::<&str>);
+        nix::mount::mount(kind, &dir, kind, nix::mount::MsFlags::empty(), none).expect("a tmpfs can be mounted");
+        Tmpfs(dir)
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH).expect("the tmpfs can be unmounted");
+    }
+}
+
 /// One subject in this layout, with the places that it uses.
 struct Contestant {
     subject: Subject,
@@ -93,10 +111,11 @@ pub fn measure_layout(layout: Layout, options: &Options) -> Results {
     let name = if layout == Layout::Unified { "v2" } else { "v1" };
     let sandbox = Sandbox::new(&format!("bench-{name}"), layout);
     cgroups::make(sandbox.token());
+    let run = Tmpfs::mount(sandbox.dir().join("run"));
     let mut results = Results { layout: name, subjects: vec![], series: vec![], peaks: vec![], refused: vec![] };
     let mut contestants = Vec::new();
     for subject in subject::all() {
-        let contestant = Contestant::new(&sandbox, name, subject);
+        let contestant = Contestant::new(&sandbox, &run, name, subject);
         match contestant.trial() {
             Ok(()) => contestants.push(contestant),
             Err(reason) => results.refused.push((contestant.subject.name, reason)),
@@ -139,16 +158,17 @@ fn measure(scenario: Scenario, contestants: &[Contestant], rounds: usize) -> Vec
 }
 
 impl Contestant {
-    fn new(sandbox: &Sandbox, layout: &'static str, subject: Subject) -> Contestant {
+    fn new(sandbox: &Sandbox, run: &Tmpfs, layout: &'static str, subject: Subject) -> Contestant {
         let dir = sandbox.dir().join(subject.name);
         let bundle = sandbox.bundle();
         let place = |name: &str, args: &[&str]| {
             let id = sandbox.id(&format!("{}-{name}", subject.name));
+            let root = run.0.join(subject.name).join(name);
             let place = Place {
                 bundle: dir.join(name),
                 sleeps: args.len() > 1,
-                pid_file: dir.join(format!("state-{name}/pid")),
-                root: dir.join(format!("state-{name}")),
+                pid_file: root.join("pid"),
+                root,
                 rootfs: bundle.rootfs(),
                 cgroups: cgroup_dirs(sandbox, &id),
                 layout,

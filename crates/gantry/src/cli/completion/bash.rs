@@ -14,8 +14,12 @@ _gantry_ids() {
 _gantry() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
     local command= root= place=0 i word skip=
+    # Readline makes `--flag=value` three words.
+    [[ $cur == = ]] && cur=
+    [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
+        [[ $word == = ]] && continue
         if [[ $skip ]]; then
             [[ $skip == --root ]] && root=$word
             skip=

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::{Flag, Kind, Value};
-use super::{SIGNALS, commands, flags, takes_value};
+use super::{SIGNALS, commands, flags};
 
 const HEAD: &str = r#"# fish completion for gantry. Made by `gantry completion fish`.
 
@@ -56,16 +56,15 @@ fn spec(flag: &Flag) -> String {
         let _ = write!(text, " -s {letter}");
     }
     let _ = write!(text, " -l {}", flag.long);
-    if takes_value(flag) {
-        text.push_str(" -r");
-    }
+    // -x: a value, and none that is a file.
     match flag.value {
-        Value::File => text.push_str(" -F"),
-        Value::Dir => text.push_str(" -a '(__fish_complete_directories)'"),
+        Value::File => text.push_str(" -r -F"),
+        Value::Dir => text.push_str(" -x -a '(__fish_complete_directories)'"),
         Value::Choice(_) => {
-            let _ = write!(text, " -a {}", quoted(&flag.words().join(" ")));
+            let _ = write!(text, " -x -a {}", quoted(&flag.words().join(" ")));
         }
-        Value::Number | Value::Switch => {}
+        Value::Number => text.push_str(" -x"),
+        Value::Switch => {}
     }
     let _ = write!(text, " -d {}", quoted(flag.help));
     text

@@ -10,17 +10,17 @@ const HEAD: &str = r#"#compdef gantry
 
 _gantry_ids() {
     local -a ids
-    ids=(${(f)"$(_call_program ids gantry ${opt_args[--root]:+--root ${opt_args[--root]}} list --quiet)"})
+    ids=(${(f)"$(_call_program ids gantry $root list --quiet)"})
     _wanted ids expl container compadd -a ids
 }
 
 _gantry_commands() {
-    local -a commands
-    commands=(
+    local -a names
+    names=(
 "#;
 
 const MIDDLE: &str = r#"    )
-    _describe command commands
+    _describe command names
 }
 
 _gantry() {
@@ -40,6 +40,8 @@ pub fn script() -> String {
         let _ = writeln!(text, "        {} \\", spec(flag));
     }
     text.push_str("        '1: :_gantry_commands' '*:: :->arguments' && return\n");
+    // The command's own _arguments starts opt_args anew.
+    text.push_str("    local -a root=(${opt_args[--root]:+--root ${opt_args[--root]}})\n");
     text.push_str("    case $line[1] in\n");
     for command in commands() {
         let _ = writeln!(text, "        {}) _arguments{} ;;", command.name, specs(command));

@@ -1,7 +1,7 @@
 //! bpf(2), as much of it as a device filter needs.
 //!
-//! The kernel is given what it copies and nothing that it keeps. RLIMIT_MEMLOCK is left alone: since Linux 5.11 programs
-//! are accounted to the memory cgroup. Needs CAP_SYS_ADMIN, or CAP_BPF with CAP_NET_ADMIN.
+//! The kernel is given what it copies and nothing that it keeps. RLIMIT_MEMLOCK is left alone: since Linux 5.11
+//! programs are accounted to the memory cgroup. Needs CAP_SYS_ADMIN, or CAP_BPF with CAP_NET_ADMIN.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -65,6 +65,8 @@ struct Query {
     attach_flags: u32,
     prog_ids: u64,
     prog_cnt: u32,
+    /// What follows the last field that a kernel knows must be 0.
+    end: u32,
 }
 
 /// For BPF_PROG_GET_FD_BY_ID.
@@ -129,8 +131,8 @@ fn load(instructions: &[u64]) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// The device programs attached to the cgroup itself. One that a security module keeps from us stays attached: it can only
-/// forbid more.
+/// The device programs attached to the cgroup itself. One that a security module keeps from us stays attached: it can
+/// only forbid more.
 fn attached(cgroup: BorrowedFd<'_>) -> Result<Vec<OwnedFd>, Errno> {
     let mut ids = [0_u32; PROGRAMS_MAX];
     let mut query = Query {
@@ -140,6 +142,7 @@ fn attached(cgroup: BorrowedFd<'_>) -> Result<Vec<OwnedFd>, Errno> {
         attach_flags: 0,
         prog_ids: ids.as_mut_ptr() as u64,
         prog_cnt: PROGRAMS_MAX as u32,
+        end: 0,
     };
     call(BPF_PROG_QUERY, &mut query)?;
     let mut programs = Vec::new();
@@ -161,8 +164,8 @@ fn number(fd: i32) -> u32 {
 }
 
 fn call<T>(command: u32, request: &mut T) -> Result<i32, Errno> {
-    // SAFETY: the four request types are prefixes of union bpf_attr without padding, their size is given, and what they point to
-    // (instructions, licence, ids) outlives the call.
+    // SAFETY: the request types are prefixes of union bpf_attr without padding. Their size is given, and what they point
+    // to (instructions, licence, ids) outlives the call.
     let answer = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(request), size_of::<T>()) };
     Errno::result(answer).map(|answer| answer as i32)
 }

@@ -66,8 +66,9 @@ impl Filter {
     /// [`super::default_rules`] to those of the config.
     ///
     /// # Errors
-    /// A device number of 2³²−1, which the v1 controller takes for all; a rule that takes a part out of an earlier wildcard rule, which the v1 controller cannot express; the error
-    /// names `linux.resources.devices[i]`, or the list if it is one of the default rules.
+    /// A device number of 2³²−1, which the v1 controller takes for all; a rule that takes a part out of an earlier
+    /// wildcard rule, which that controller cannot express. The error names `linux.resources.devices[i]`, or the list if
+    /// it is one of the default rules.
     pub fn new(config: &[Rule], defaults: impl IntoIterator<Item = Rule>) -> Result<Filter> {
         let mut filter = Filter { allow_by_default: false, exceptions: Vec::with_capacity(16) };
         for (index, rule) in config.iter().enumerate() {
@@ -267,7 +268,8 @@ mod tests {
         let error = Filter::new(&[rule(false, "a"), rule(true, "c 1:* rw"), rule(false, "c 1:3 w")], []).unwrap_err();
         assert_eq!(
             error.to_string(),
-            r#"linux.resources.devices[2]: cannot take a part out of an earlier wildcard rule: "c 1:3 w" is in "c 1:* w""#
+            "linux.resources.devices[2]: cannot take a part out of an earlier wildcard rule: \
+             \"c 1:3 w\" is in \"c 1:* w\""
         );
         // Another access, another sort or a wildcard of the same width is no hole.
         for last in ["c 1:3 m", "b 1:3 w", "c 1:* w"] {

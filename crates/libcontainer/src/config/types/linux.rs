@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::object::{given_object, object_map, objects};
 use super::resources::Resources;
 use super::seccomp::Seccomp;
-use super::text::{given, or_default};
+use super::text::{given, or_default, word};
 use super::{Str, is_default, is_false};
 
 /// `linux`.
@@ -196,25 +196,22 @@ pub struct Personality<'a> {
 }
 
 /// `linux.devices[].type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceType {
     /// Block device.
-    #[serde(rename = "b")]
     Block,
     /// Character device.
-    #[serde(rename = "c")]
     Char,
     /// Unbuffered character device, the same to Linux.
-    #[serde(rename = "u")]
     Unbuffered,
     /// FIFO.
-    #[serde(rename = "p")]
     Fifo,
 }
 
+word!(DeviceType { "b" => Block, "c" => Char, "u" => Unbuffered, "p" => Fifo });
+
 /// `linux.namespaces[].type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are their own names")]
 pub enum NamespaceType {
     Pid,
@@ -227,21 +224,18 @@ pub enum NamespaceType {
     Time,
 }
 
-impl NamespaceType {
-    /// Its name in a config.
-    pub fn name(self) -> &'static str {
-        match self {
-            NamespaceType::Pid => "pid",
-            NamespaceType::Network => "network",
-            NamespaceType::Mount => "mount",
-            NamespaceType::Ipc => "ipc",
-            NamespaceType::Uts => "uts",
-            NamespaceType::User => "user",
-            NamespaceType::Cgroup => "cgroup",
-            NamespaceType::Time => "time",
-        }
-    }
+word!(NamespaceType {
+    "pid" => Pid,
+    "network" => Network,
+    "mount" => Mount,
+    "ipc" => Ipc,
+    "uts" => Uts,
+    "user" => User,
+    "cgroup" => Cgroup,
+    "time" => Time,
+});
 
+impl NamespaceType {
     /// Its `CLONE_NEW*` flag.
     pub fn flag(self) -> u64 {
         let flag = match self {

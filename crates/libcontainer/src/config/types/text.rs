@@ -107,3 +107,34 @@ pub(super) fn given<'de: 'a, 'a, D: Deserializer<'de>>(d: D) -> Result<Option<St
     let text = Option::<Str<'a>>::deserialize(d)?;
     Ok(text.filter(|text| !text.is_empty()))
 }
+
+/// An enumeration whose values are words. Derived, it would be read from `{"word": null}` as well, and serde_json
+/// would take a number in its place for a fault of the syntax.
+macro_rules! word {
+    ($name:ident { $($word:literal => $variant:ident),* $(,)? }) => {
+        impl $name {
+            /// Its name in a config.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($name::$variant => $word,)*
+                }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                match &*Str::deserialize(d)? {
+                    $($word => Ok($name::$variant),)*
+                    other => Err(serde::de::Error::unknown_variant(other, &[$($word),*])),
+                }
+            }
+        }
+    };
+}
+pub(super) use word;
