@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 const CONFIG: &str = include_str!("config.json");
 
 /// A bundle's directory. It lies in a sandbox and goes with it.
+#[derive(Clone)]
 pub struct Bundle {
     dir: PathBuf,
 }

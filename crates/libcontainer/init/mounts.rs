@@ -24,7 +24,9 @@ pub fn execute(init: &mut Init, op: Op<'_>) -> Done {
         }
         Op::OpenRoot { root, host } => open_root(init, root, cstr(host)?),
         Op::MountFs { dest, fstype, source, options, flags, keep, inherit_mode } => {
-            let (target, existed) = open_fs_target(init.root, dest, fstype)?;
+            // proc and sysfs go nowhere by a link, wherever they go.
+            let no_links = matches!(fstype.as_bytes(), b"proc" | b"sysfs");
+            let (target, existed) = open_target(init.root, dest, Make::Directory, no_links)?;
             let mode = if inherit_mode != 0 && existed { Some(target.raw()) } else { None };
             let fs = make_fs(cstr(fstype)?, source, options, mode)?;
             let fd = mount::make_mount(fs.raw(), flags.set).at(Step::FsMount)?;
@@ -37,8 +39,7 @@ pub fn execute(init: &mut Init, op: Op<'_>) -> Done {
             let tree = init.take(tree)?;
             let directory = sys::stat_fd(tree.raw()).at(Step::Verify)?.kind() == S_IFDIR;
             let make = if directory { Make::Directory } else { Make::File };
-            let target = paths::open_or_create(init.root, dest, make)?;
-            refuse_procfs(&target, dest)?;
+            let (target, _) = open_target(init.root, dest, make, false)?;
             set_flags(tree.raw(), &flags)?;
             mount::attach(tree.raw(), target.raw()).at(Step::Attach)
         }
@@ -121,18 +122,18 @@ fn last_complaint(fs: &Fd) -> &'static [u8] {
     }
 }
 
-/// The target of a file system, and whether it was there before.
+/// The target of a mount, and whether it was there before.
 ///
-/// proc and sysfs are mounted on ordinary directories only: a link there would lead everything that is later written
-/// to /proc, and every mask, to another place.
-fn open_fs_target(root: i32, dest: Text<'_>, fstype: Text<'_>) -> Done<(Fd, bool)> {
-    let (target, existed) = paths::open_or_make(root, dest, Make::Directory)?;
-    if !matches!(fstype.as_bytes(), b"proc" | b"sysfs") {
+/// /proc, /sys and /dev are ordinary directories: a link there would lead everything that is later written, made or
+/// masked below to another place (CVE-2019-19921, CVE-2026-41579).
+fn open_target(root: i32, dest: Text<'_>, make: Make, no_links: bool) -> Done<(Fd, bool)> {
+    let (target, existed) = paths::open_or_make(root, dest, make)?;
+    if !no_links && !matches!(dest.as_bytes(), b"/proc" | b"/sys" | b"/dev") {
         refuse_procfs(&target, dest)?;
         return Ok((target, existed));
     }
     drop(target);
-    let target = paths::open_without_links(root, cstr(dest)?, O_PATH | O_DIRECTORY).at(Step::Verify)?;
+    let target = paths::open_without_links(root, cstr(dest)?, O_PATH).at(Step::Verify)?;
     Ok((target, existed))
 }
 

@@ -24,7 +24,7 @@ pub fn open(root: i32, path: &CStr, flags: u32) -> Sys<Fd> {
     sys::openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 }
 
-/// As [`open`], but no link at all may stand on the way: for /proc and /sys (CVE-2019-19921, CVE-2025-54867).
+/// As [`open`], but no link at all may stand on the way: for /proc, /sys and /dev (CVE-2019-19921, CVE-2025-54867).
 pub fn open_without_links(root: i32, path: &CStr, flags: u32) -> Sys<Fd> {
     sys::openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)
 }
@@ -53,6 +53,8 @@ pub fn open_or_make(root: i32, path: Text<'_>, make: Make) -> Done<(Fd, bool)> {
 }
 
 /// Opens the directory in which `path` stands, creating what is missing, and gives its last name.
+///
+/// In /dev no link may stand on the way: the image could have what the runtime makes there land in a volume.
 pub fn open_parent<'b>(root: i32, path: Text<'_>, name: &'b mut Buffer) -> Done<(Fd, &'b CStr)> {
     let mut parent = Buffer::new();
     let (head, last) = split_last(path.as_bytes());
@@ -61,11 +63,16 @@ pub fn open_parent<'b>(root: i32, path: Text<'_>, name: &'b mut Buffer) -> Done<
     }
     parent.set(head).at(Step::Target)?;
     name.set(last).at(Step::Target)?;
+    let in_dev = head.strip_prefix(b"/dev").is_some_and(|rest| rest.starts_with(b"/"));
+    let open = if in_dev { open_without_links } else { open };
     let dir = match open(root, parent.as_cstr(), O_PATH | O_DIRECTORY) {
-        Err(ENOENT) => create(root, head, Make::Directory)?,
-        result => result.at(Step::Target)?,
+        Err(ENOENT) => {
+            create(root, head, Make::Directory)?;
+            open(root, parent.as_cstr(), O_PATH | O_DIRECTORY)
+        }
+        result => result,
     };
-    Ok((dir, name.as_cstr()))
+    Ok((dir.at(Step::Target)?, name.as_cstr()))
 }
 
 /// Creates `path` component by component. A dangling link on the way is followed by its text, inside the root.

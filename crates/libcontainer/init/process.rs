@@ -65,8 +65,9 @@ pub fn set_ids(uid: u32, gid: u32, groups: Numbers<'_>) -> Done {
     process::set_uid(uid).at(Step::Uid)
 }
 
-/// Lets the user open /dev/stdout and its like, which takes owning what is behind it. A null device stays: it may be
-/// the host's own inode. What cannot be given away still works through the descriptor.
+/// Lets the user open /dev/stdout and its like, which takes owning what is behind it. The null device and its like
+/// stay: they may be the host's own inodes, whose owner could change their mode for everybody. What cannot be given
+/// away still works through the descriptor.
 pub fn own_stdio(uid: u32) -> Done {
     for fd in 0..3 {
         let stat = match sys::stat_fd(fd) {
@@ -74,8 +75,8 @@ pub fn own_stdio(uid: u32) -> Done {
             Err(EBADF) => continue,
             result => result.at(Step::Verify)?,
         };
-        let null = stat.kind() == S_IFCHR && (stat.major, stat.minor) == (1, 3);
-        if null || stat.uid == uid {
+        let memory = stat.kind() == S_IFCHR && stat.major == 1;
+        if memory || stat.uid == uid {
             continue;
         }
         match sys::chown_fd(fd, uid, u32::MAX) {

@@ -76,13 +76,18 @@ pub fn find_home(init: &mut Init, uid: u32) -> Done {
     Ok(())
 }
 
+/// How much of a passwd file is read; a hole of a terabyte costs an image nothing.
+const PASSWD_MAX: usize = 16 << 20;
+
 /// Streams `name:password:uid:gid:gecos:home:shell` lines; the first with the uid wins. Nothing but digits is a uid.
 fn read_home(file: &Fd, uid: u32, home: &mut Buffer) -> Sys<()> {
     let prefix = home.as_bytes().len();
     let mut chunk = [0u8; 4096];
     let (mut field, mut id) = (0, Some(None));
+    let mut left = PASSWD_MAX;
     loop {
         let count = sys::read(file.raw(), &mut chunk)?;
+        left = left.checked_sub(count).ok_or(EFBIG)?;
         let end_of_file = count == 0;
         for byte in chunk.get(..count).unwrap_or_default().iter().chain(end_of_file.then_some(&b'\n')) {
             match (*byte, field) {

@@ -19,6 +19,8 @@ const ID: &str = "ID";
 pub fn explain(ctx: &mut Context<'_>, parsed: &Parsed) -> Result<u8> {
     let bundle = load(parsed)?;
     let config = bundle.config()?;
+    // As create does: a plan that leaves out what is not there yet would mislead.
+    libcontainer::config::validate(&config)?;
     let facts = HostFacts::gather()?;
     let context =
         compile::Context { bundle: bundle.path(), id: ID, facts: &facts, options: compile::Options::default() };

@@ -12,6 +12,7 @@ pub const EEXIST: Errno = Errno(17);
 pub const ENOTDIR: Errno = Errno(20);
 pub const EISDIR: Errno = Errno(21);
 pub const EINVAL: Errno = Errno(22);
+pub const EFBIG: Errno = Errno(27);
 pub const EPIPE: Errno = Errno(32);
 pub const ENAMETOOLONG: Errno = Errno(36);
 pub const ELOOP: Errno = Errno(40);

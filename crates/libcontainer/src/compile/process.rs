@@ -106,6 +106,10 @@ impl Compiler<'_> {
         let groups: NumbersBuf = process.user.additional_gids.iter().copied().collect();
         let ids = Op::SetIds { uid: process.user.uid, gid: process.user.gid, groups: groups.list() };
         self.push("process.user", ids);
+        // The kernel forgets it when ids change (prctl(2), PR_SET_PDEATHSIG).
+        if let Some(signal) = self.ctx.options.parent_death {
+            self.push("process", Op::ParentDeath { signal });
+        }
         let name = process.args.first().map(|name| name.as_bytes()).unwrap_or_default();
         let search = Text::new(environment.path.unwrap_or(DEFAULT_PATH).as_bytes());
         self.push("process.args[0]", Op::FindProgram { name: Text::new(name), search });
