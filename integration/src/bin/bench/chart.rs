@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::scenario::{Results, Scenario};
 
 const WIDTH: f64 = 760.0;
-const LEFT: f64 = 190.0;
+const LEFT: f64 = 215.0;
 const RIGHT: f64 = 70.0;
 const BAR: f64 = 16.0;
 const GAP: f64 = 18.0;

@@ -1,7 +1,9 @@
 //! What is measured, and where: scenarios in one cgroup layout.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use integration::{Layout, Sandbox, cgroups, processes, sandbox};
@@ -230,7 +232,7 @@ impl Contestant {
     fn told(&self, result: Result<Sample, i32>) -> Result<Sample, String> {
         result.map_err(|status| {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
-            format!("wait status {status:#x}: {}", log.lines().last().unwrap_or_default())
+            format!("{}: {}", ExitStatus::from_raw(status), log.lines().last().unwrap_or_default())
         })
     }
 
@@ -253,7 +255,8 @@ impl Contestant {
     fn wake_sleeper(&self) {
         for action in [Action::Create, Action::Start] {
             let done = finish(&[self.spawn(action, &self.sleeper)]);
-            done.unwrap_or_else(|status| panic!("{}: {action:?}: wait status {status:#x}", self.subject.name));
+            let name = self.subject.name;
+            done.unwrap_or_else(|status| panic!("{name}: {action:?}: {}", ExitStatus::from_raw(status)));
         }
     }
 
